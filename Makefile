@@ -1,0 +1,39 @@
+# Weir's two commands are `make demo` and `make test`. Each installs what it needs and says so.
+SHELL := /bin/bash
+CARGO ?= cargo
+RELEASE := target/release
+
+.PHONY: help demo test lint unit bench setup build clean
+
+help:
+	@echo "make demo   the main job on real traffic: redirect, allow or deny, split (root, under a minute after the build)"
+	@echo "make test   every test and lint"
+	@echo "make bench  proxy CPU per request beside Envoy, HAProxy, nginx and a byte forwarder (root)"
+
+setup:
+	@scripts/setup.sh
+
+# One release build serves the demo, the tests and the bench.
+build: setup
+	$(CARGO) build --release --locked -p weir -p tests --bins
+
+demo: build
+	@WEIR=$(CURDIR)/$(RELEASE)/weir BACKEND=$(CURDIR)/$(RELEASE)/backend examples/demo/run.sh
+
+lint: setup
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+
+# The kernel-facing tests build network namespaces; a few at a time keeps two cores honest.
+unit: build
+	@[ "$$(id -u)" -eq 0 ] || echo "test: not root: everything that redirects real traffic (eBPF, network namespaces) is left out"
+	WEIR_BIN=$(CURDIR)/$(RELEASE)/weir $(CARGO) test --workspace --locked
+
+test: lint unit
+
+bench: build
+	@scripts/setup.sh wrk haproxy nginx-light python3-venv
+	$(CARGO) run --release --locked -p benches --bin bench -- $(BENCH_ARGS)
+
+clean:
+	$(CARGO) clean

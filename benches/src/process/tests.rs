@@ -1,0 +1,18 @@
+//! Lines of /proc/PID/stat.
+
+use super::process;
+
+#[test]
+fn reads_fields_after_any_name() {
+    let rest = "S 7 1 1 0 -1 4194560 1 2 3 4 150 50 5 6 20 0 1 0 100 1000000 321 184 0";
+    for name in ["nginx", "a b", "a) R 1 2 (x", ""] {
+        let process = process(42, &format!("42 ({name}) {rest}")).unwrap();
+        assert_eq!(
+            (process.pid, process.parent, process.ticks, process.rss_pages),
+            (42, 7, 200, 321),
+            "{name}"
+        );
+    }
+    assert!(process(42, "42 (short) S 7").is_none());
+    assert!(process(42, "").is_none());
+}

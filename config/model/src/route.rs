@@ -1,0 +1,208 @@
+//! HTTP routes as the Gateway API defines them, indexed by host and path so that finding one does
+//! not depend on how many there are.
+//!
+//! The tree is listener → host → path. Every node is behind an [`Arc`]: a changed route rebuilds
+//! only the nodes on its own path. `route::insert` builds it, `route::find` searches it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use regex::Regex;
+
+use crate::service::{BackendId, ObjectRef};
+
+/// All routes of one parent (a listener or a Service), by host.
+#[derive(Clone, Debug, Default)]
+pub struct RouteTable {
+    /// `spec.hostnames` without a wildcard, lower case.
+    pub exact_hosts: HashMap<Arc<str>, Arc<HostRoutes>>,
+    /// `*.example.com` under the key `.example.com`.
+    pub wildcard_hosts: HashMap<Arc<str>, Arc<HostRoutes>>,
+    /// Routes without hostnames.
+    pub any_host: Option<Arc<HostRoutes>>,
+}
+
+/// The matches of one hostname, by path. Each list is ordered best first.
+#[derive(Clone, Debug, Default)]
+pub struct HostRoutes {
+    /// `Exact` paths.
+    pub exact: HashMap<Arc<str>, Arc<[Arc<RouteMatch>]>>,
+    /// `RegularExpression` paths, longest expression first.
+    pub regex: Arc<[Arc<RouteMatch>]>,
+    /// `PathPrefix` paths without the trailing slash; `/` is the empty string.
+    pub prefix: HashMap<Arc<str>, Arc<[Arc<RouteMatch>]>>,
+    /// Bytes of the longest key of `prefix`.
+    pub prefix_max: usize,
+}
+
+/// One entry of `rules[].matches[]`, with the rule it leads to.
+#[derive(Clone, Debug)]
+pub struct RouteMatch {
+    /// `path`; `PathPrefix /` by default.
+    pub path: PathMatch,
+    /// `method`.
+    pub method: Option<Arc<str>>,
+    /// `headers`, the first of each name.
+    pub headers: Vec<HeaderMatch>,
+    /// `queryParams`, the first of each name.
+    pub query: Vec<QueryMatch>,
+    /// Seconds since the epoch of the route's `creationTimestamp`; `i64::MAX` when it has none.
+    pub created: i64,
+    /// The rule.
+    pub rule: Arc<RouteRule>,
+}
+
+/// `matches[].path`.
+#[derive(Clone, Debug)]
+pub enum PathMatch {
+    /// The whole path.
+    Exact(Arc<str>),
+    /// Whole path elements; stored without the trailing slash.
+    Prefix(Arc<str>),
+    /// The whole path, RE2-like; compiled with anchors at both ends.
+    Regex(Regex),
+}
+
+/// `exact` or `regularExpression`.
+#[derive(Clone, Debug)]
+pub enum ValueMatch {
+    /// The whole value, case-sensitive.
+    Exact(Arc<str>),
+    /// The whole value, RE2-like; compiled with anchors at both ends.
+    Regex(Regex),
+}
+
+/// `matches[].headers[]`.
+#[derive(Clone, Debug)]
+pub struct HeaderMatch {
+    /// Lower case.
+    pub name: Arc<str>,
+    /// What the joined value must be.
+    pub value: ValueMatch,
+}
+
+/// `matches[].queryParams[]`.
+#[derive(Clone, Debug)]
+pub struct QueryMatch {
+    /// Case-sensitive.
+    pub name: Arc<str>,
+    /// What the first value of that name must be.
+    pub value: ValueMatch,
+}
+
+/// One entry of `spec.rules[]`.
+#[derive(Clone, Debug)]
+pub struct RouteRule {
+    /// The route.
+    pub route: ObjectRef,
+    /// Its place in `spec.rules`.
+    pub index: u32,
+    /// `rules[].name`.
+    pub name: Option<Arc<str>>,
+    /// `rules[].filters`, in order.
+    pub filters: Vec<Filter>,
+    /// `rules[].backendRefs`. Empty with no redirect among the filters: every request gets 500.
+    pub backends: Vec<WeightedBackend>,
+    /// `rules[].timeouts`.
+    pub timeouts: Timeouts,
+}
+
+/// `rules[].timeouts`; zero in the object is `None` here: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timeouts {
+    /// `request`: from the request's first byte to the response's last.
+    pub request: Option<Duration>,
+    /// `backendRequest`: one try.
+    pub backend_request: Option<Duration>,
+}
+
+/// `rules[].backendRefs[]`.
+#[derive(Clone, Debug)]
+pub struct WeightedBackend {
+    /// Share of the requests; 0 gets none.
+    pub weight: u32,
+    /// Where they go.
+    pub target: BackendTarget,
+    /// `filters` of this reference alone.
+    pub filters: Vec<Filter>,
+}
+
+/// What a backend reference came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BackendTarget {
+    /// A Service port.
+    Service(BackendId),
+    /// Unresolved: its share of requests is answered with 500. The reason, for flows and `explain`.
+    Invalid(Arc<str>),
+}
+
+/// `filters[]` of a rule or of a backend reference.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    /// `RequestHeaderModifier`.
+    RequestHeaders(HeaderEdits),
+    /// `ResponseHeaderModifier`.
+    ResponseHeaders(HeaderEdits),
+    /// `RequestRedirect`.
+    Redirect(Redirect),
+    /// `URLRewrite`.
+    Rewrite(Rewrite),
+    /// `RequestMirror`.
+    Mirror(Mirror),
+}
+
+/// `set`, `add` and `remove`, applied in this order; names lower case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeaderEdits {
+    /// Replaces every value of the name.
+    pub set: Vec<(Arc<str>, Arc<str>)>,
+    /// Appended, by comma to an existing value.
+    pub add: Vec<(Arc<str>, Arc<str>)>,
+    /// Removed.
+    pub remove: Vec<Arc<str>>,
+}
+
+/// `path` of a redirect or rewrite.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathEdit {
+    /// `ReplaceFullPath`.
+    Full(Arc<str>),
+    /// `ReplacePrefixMatch`: the matched prefix is replaced.
+    Prefix(Arc<str>),
+}
+
+/// `requestRedirect`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Redirect {
+    /// `scheme`; the request's own when absent.
+    pub scheme: Option<Arc<str>>,
+    /// `hostname`; the request's host when absent.
+    pub hostname: Option<Arc<str>>,
+    /// `path`; the request's path when absent.
+    pub path: Option<PathEdit>,
+    /// `port`; see the field's rules for its absence.
+    pub port: Option<u16>,
+    /// `statusCode`: 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// `urlRewrite`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rewrite {
+    /// `hostname`: the new authority.
+    pub hostname: Option<Arc<str>>,
+    /// `path`.
+    pub path: Option<PathEdit>,
+}
+
+/// `requestMirror`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// Where copies go.
+    pub target: BackendTarget,
+    /// Copies for `numerator` of `denominator` requests; 1 of 1 when the object does not say.
+    pub numerator: u32,
+    /// See `numerator`; never 0.
+    pub denominator: u32,
+}

@@ -1,0 +1,18 @@
+//! The Kubernetes objects that Weir reads, typed, and the [`Store`] that YAML files and the
+//! Kubernetes watch both fill.
+//!
+//! Data and its own rules only: nothing here reads a file, a socket or a clock.
+
+pub mod check;
+pub mod cilium;
+pub mod kind;
+pub mod object;
+pub mod path;
+pub mod problem;
+pub mod store;
+
+pub use kind::Kind;
+pub use object::{Object, ObjectKey};
+pub use path::{FieldPath, Segment};
+pub use problem::{Problem, Severity, Source};
+pub use store::{Entry, Refused, RefusedRule, Store, Table};

@@ -1,0 +1,277 @@
+//! The store: the objects in force, by kind and name, and the policies that were refused.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use gateway_api::apis::standard::gatewayclasses::GatewayClass;
+use gateway_api::apis::standard::gateways::Gateway;
+use gateway_api::apis::standard::httproutes::HttpRoute;
+use gateway_api::apis::standard::referencegrants::ReferenceGrant;
+use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use crate::cilium::{CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy};
+use crate::kind::Kind;
+use crate::object::{Object, ObjectKey};
+use crate::problem::Source;
+
+/// An object in force.
+#[derive(Clone, Debug)]
+pub struct Entry<T> {
+    /// Its name.
+    pub key: ObjectKey,
+    /// The object; the same `Arc` as long as it does not change.
+    pub object: Arc<T>,
+    /// Where it was read; `None` for objects from the API server.
+    pub source: Option<Source>,
+}
+
+/// The objects of one kind, ordered by namespace and name.
+///
+/// A clone shares everything; the first change after it copies the index of one namespace, never
+/// the objects.
+#[derive(Debug)]
+pub struct Table<T> {
+    by_namespace: Arc<ByNamespace<T>>,
+    revision: u64,
+}
+
+type ByNamespace<T> = BTreeMap<Arc<str>, Arc<BTreeMap<Arc<str>, Entry<T>>>>;
+
+impl<T> Table<T> {
+    /// The object of this name; the namespace is empty for cluster-scoped kinds.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&Entry<T>> {
+        self.by_namespace.get(namespace)?.get(name)
+    }
+
+    /// Every object, ordered by namespace and name.
+    pub fn iter(&self) -> impl Iterator<Item = &Entry<T>> {
+        self.by_namespace.values().flat_map(|names| names.values())
+    }
+
+    /// The objects of one namespace, ordered by name.
+    pub fn namespace(&self, namespace: &str) -> impl Iterator<Item = &Entry<T>> {
+        self.by_namespace.get(namespace).into_iter().flat_map(|names| names.values())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.by_namespace.values().map(|names| names.len()).sum()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_namespace.is_empty()
+    }
+
+    /// Counts the changes of this table since the store was made.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+}
+
+impl<T: Clone> Table<T> {
+    fn insert(&mut self, entry: Entry<T>) {
+        let names = Arc::make_mut(&mut self.by_namespace).entry(entry.key.namespace.clone()).or_default();
+        Arc::make_mut(names).insert(entry.key.name.clone(), entry);
+        self.revision += 1;
+    }
+
+    fn remove(&mut self, key: &ObjectKey) -> bool {
+        if self.get(&key.namespace, &key.name).is_none() {
+            return false;
+        }
+        let namespaces = Arc::make_mut(&mut self.by_namespace);
+        if let Some(names) = namespaces.get_mut(&key.namespace) {
+            Arc::make_mut(names).remove(&key.name);
+            if names.is_empty() {
+                namespaces.remove(&key.namespace);
+            }
+        }
+        self.revision += 1;
+        true
+    }
+
+    fn relocate(&mut self, key: &ObjectKey, source: Source) {
+        let differs = |entry: &Entry<T>| entry.source.as_ref() != Some(&source);
+        if !self.get(&key.namespace, &key.name).is_some_and(differs) {
+            return;
+        }
+        let names = Arc::make_mut(&mut self.by_namespace).get_mut(&key.namespace);
+        if let Some(entry) = names.and_then(|names| Arc::make_mut(names).get_mut(&key.name)) {
+            entry.source = Some(source);
+        }
+    }
+}
+
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self { by_namespace: self.by_namespace.clone(), revision: self.revision }
+    }
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { by_namespace: Arc::default(), revision: 0 }
+    }
+}
+
+/// A policy that was refused and has no last good version: it closes what it selects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refused {
+    /// The policy. Its namespace, if it has one, bounds what the selectors reach.
+    pub key: ObjectKey,
+    /// Where it was read.
+    pub source: Option<Source>,
+    /// `spec` and each of `specs`, as far as they could be read.
+    pub rules: Vec<RefusedRule>,
+    /// Why it was refused: the first error.
+    pub message: String,
+}
+
+/// What one `spec` of a refused policy closes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RefusedRule {
+    /// `endpointSelector` or `nodeSelector`. `None`: it could not be read, so it may name
+    /// everything in the policy's scope.
+    pub selector: Option<LabelSelector>,
+    /// Whether it is a `nodeSelector`: it selects nodes and no pods.
+    pub nodes: bool,
+    /// Whether it closes what reaches the selected.
+    pub ingress: bool,
+    /// Whether it closes what the selected reach.
+    pub egress: bool,
+}
+
+macro_rules! store {
+    ($($(#[$doc:meta])* $field:ident: $variant:ident),+ $(,)?) => {
+        /// The objects in force and the policies refused. A clone is cheap and does not change.
+        #[derive(Clone, Debug, Default)]
+        pub struct Store {
+            $($field: Table<$variant>,)+
+            refused: Arc<BTreeMap<ObjectKey, Refused>>,
+            refused_revision: u64,
+        }
+
+        impl Store {
+            $($(#[$doc])*
+            pub fn $field(&self) -> &Table<$variant> {
+                &self.$field
+            })+
+
+            /// Puts an object in force in place of the one of its name; a refusal under that
+            /// name ends.
+            pub fn apply(&mut self, object: Object, source: Option<Source>) {
+                let key = object.key();
+                self.pardon(&key);
+                match object {
+                    $(Object::$variant(object) => self.$field.insert(Entry { key, object, source }),)+
+                }
+            }
+
+            /// Removes the object of this name and the refusal under it. True if there was one.
+            pub fn remove(&mut self, key: &ObjectKey) -> bool {
+                let pardoned = self.pardon(key);
+                let removed = match key.kind {
+                    $(Kind::$variant => self.$field.remove(key),)+
+                };
+                pardoned || removed
+            }
+
+            /// Whether an object of this name is in force.
+            pub fn contains(&self, key: &ObjectKey) -> bool {
+                self.find(key).is_some()
+            }
+
+            /// The object of this name.
+            pub fn find(&self, key: &ObjectKey) -> Option<Object> {
+                match key.kind {
+                    $(Kind::$variant => self.$field.get(&key.namespace, &key.name)
+                        .map(|entry| Object::$variant(entry.object.clone())),)+
+                }
+            }
+
+            /// Where the object of this name was read.
+            pub fn source(&self, key: &ObjectKey) -> Option<&Source> {
+                match key.kind {
+                    $(Kind::$variant => self.$field.get(&key.namespace, &key.name)?.source.as_ref(),)+
+                }
+            }
+
+            /// Notes that an object which did not change moved to another place. No revision
+            /// counts it.
+            pub fn relocate(&mut self, key: &ObjectKey, source: Source) {
+                match key.kind {
+                    $(Kind::$variant => self.$field.relocate(key, source),)+
+                }
+            }
+
+            /// Counts the changes of one kind's objects since the store was made.
+            pub fn revision(&self, kind: Kind) -> u64 {
+                match kind {
+                    $(Kind::$variant => self.$field.revision(),)+
+                }
+            }
+        }
+    };
+}
+
+store! {
+    /// Nodes.
+    nodes: Node,
+    /// Namespaces.
+    namespaces: Namespace,
+    /// Pods.
+    pods: Pod,
+    /// Services.
+    services: Service,
+    /// EndpointSlices.
+    endpoint_slices: EndpointSlice,
+    /// GatewayClasses.
+    gateway_classes: GatewayClass,
+    /// Gateways.
+    gateways: Gateway,
+    /// HTTPRoutes.
+    http_routes: HttpRoute,
+    /// ReferenceGrants.
+    reference_grants: ReferenceGrant,
+    /// CiliumNetworkPolicies.
+    network_policies: CiliumNetworkPolicy,
+    /// CiliumClusterwideNetworkPolicies.
+    clusterwide_policies: CiliumClusterwideNetworkPolicy,
+}
+
+impl Store {
+    /// The policies that were refused and have no last good version.
+    pub fn refused(&self) -> &BTreeMap<ObjectKey, Refused> {
+        &self.refused
+    }
+
+    /// Counts the changes of [`refused`](Self::refused) since the store was made.
+    pub fn refused_revision(&self) -> u64 {
+        self.refused_revision
+    }
+
+    /// Records a refused policy. True if that is a change; the caller sees to it that no last
+    /// good version is in force.
+    pub fn refuse(&mut self, refused: Refused) -> bool {
+        if self.refused.get(&refused.key) == Some(&refused) {
+            return false;
+        }
+        Arc::make_mut(&mut self.refused).insert(refused.key.clone(), refused);
+        self.refused_revision += 1;
+        true
+    }
+
+    fn pardon(&mut self, key: &ObjectKey) -> bool {
+        if !self.refused.contains_key(key) {
+            return false;
+        }
+        self.refused_revision += 1;
+        Arc::make_mut(&mut self.refused).remove(key).is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests;

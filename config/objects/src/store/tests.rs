@@ -1,0 +1,98 @@
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::{Kind, Object, ObjectKey, Problem, Refused, Severity, Source, Store};
+
+fn service(namespace: Option<&str>, name: &str) -> Object {
+    let metadata = ObjectMeta {
+        name: Some(name.into()),
+        namespace: namespace.map(str::to_owned),
+        ..ObjectMeta::default()
+    };
+    Object::Service(Arc::new(Service { metadata, ..Service::default() }))
+}
+
+fn source(line: u32) -> Source {
+    Source { file: std::path::Path::new("f.yaml").into(), line }
+}
+
+#[test]
+fn objects_are_found_by_name_and_in_order() {
+    let mut store = Store::default();
+    for (namespace, name) in [(Some("b"), "x"), (None, "z"), (Some("b"), "a")] {
+        store.apply(service(namespace, name), None);
+    }
+    let all: Vec<String> = store.services().iter().map(|entry| entry.key.to_string()).collect();
+    assert_eq!(all, ["Service b/a", "Service b/x", "Service default/z"]);
+    assert!(store.services().get("b", "x").is_some());
+    assert!(store.services().get("default", "x").is_none());
+    assert_eq!(store.services().namespace("b").count(), 2);
+    assert_eq!((store.services().len(), store.pods().len()), (3, 0));
+}
+
+#[test]
+fn cluster_scoped_kinds_have_no_namespace() {
+    let metadata =
+        ObjectMeta { name: Some("n".into()), namespace: Some("x".into()), ..ObjectMeta::default() };
+    let node = Object::Node(Arc::new(Node { metadata, ..Node::default() }));
+    assert_eq!(node.key().to_string(), "Node n");
+}
+
+#[test]
+fn a_clone_does_not_change_and_shares_what_did_not() {
+    let mut store = Store::default();
+    store.apply(service(None, "a"), None);
+    store.apply(service(None, "b"), None);
+    let before = store.clone();
+    store.apply(service(None, "b"), None);
+    assert!(store.remove(&ObjectKey::new(Kind::Service, "default", "a")));
+    assert!(!store.remove(&ObjectKey::new(Kind::Service, "default", "a")));
+    assert_eq!((before.services().len(), store.services().len()), (2, 1));
+    assert_eq!(before.revision(Kind::Service) + 2, store.revision(Kind::Service));
+    assert_eq!(store.revision(Kind::Pod), 0);
+}
+
+#[test]
+fn a_move_is_not_a_change() {
+    let mut store = Store::default();
+    store.apply(service(None, "a"), Some(source(1)));
+    let key = ObjectKey::new(Kind::Service, "default", "a");
+    store.relocate(&key, source(5));
+    assert_eq!(store.source(&key), Some(&source(5)));
+    assert_eq!(store.revision(Kind::Service), 1);
+}
+
+#[test]
+fn a_refusal_ends_when_an_object_comes_or_goes() {
+    let key = ObjectKey::new(Kind::Service, "default", "a");
+    let refused = Refused { key: key.clone(), source: None, rules: Vec::new(), message: String::new() };
+    let mut store = Store::default();
+    assert!(store.refuse(refused.clone()));
+    assert!(!store.refuse(refused.clone()), "nothing new");
+    store.apply(service(None, "a"), None);
+    assert!(store.refused().is_empty());
+    store.refuse(refused);
+    assert!(store.remove(&key));
+    assert!(store.refused().is_empty());
+    assert_eq!(store.refused_revision(), 4);
+}
+
+#[test]
+fn a_problem_is_one_line() {
+    let key = ObjectKey::new(Kind::HttpRoute, "shop", "r");
+    let cases = [
+        (Problem::error("m"), "m"),
+        (Problem::error("m").at(source(0)), "f.yaml: m"),
+        (
+            Problem::error("a\n  b").at(source(3)).of(key).field("spec.x"),
+            "f.yaml:3: HTTPRoute shop/r: spec.x: a; b",
+        ),
+        (Problem::warning("m").field(""), "m"),
+    ];
+    for (problem, expected) in cases {
+        assert_eq!(problem.to_string(), expected);
+    }
+    assert_eq!(Problem::warning("m").severity, Severity::Warning);
+}

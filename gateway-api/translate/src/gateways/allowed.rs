@@ -1,0 +1,88 @@
+//! `listeners[].allowedRoutes`: the routes that may attach to a listener.
+
+use std::collections::BTreeMap;
+
+use gateway_api::gateways::{
+    GatewayListeners, GatewayListenersAllowedRoutesNamespacesFrom as From,
+    GatewayListenersAllowedRoutesNamespacesSelector as Selector,
+};
+use objects::Store;
+
+use crate::report::{self, Problems, selects};
+
+/// The label that every namespace carries its own name under.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+/// The API group of routes.
+pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
+
+/// Which routes may attach.
+#[derive(Debug)]
+pub(crate) struct AllowedRoutes {
+    /// Whether HTTPRoutes may.
+    pub(crate) http: bool,
+    /// Whether `kinds` names a kind that we do not serve.
+    pub(crate) unknown_kinds: bool,
+    namespaces: Namespaces,
+}
+
+#[derive(Debug)]
+enum Namespaces {
+    Same,
+    All,
+    Selected(Selector),
+}
+
+impl AllowedRoutes {
+    /// Reads the field of one listener.
+    pub(crate) fn read(index: usize, listener: &GatewayListeners, problems: &mut Problems) -> Self {
+        let field = |name: &str| format!("spec.listeners[{index}].allowedRoutes.{name}");
+        let allowed = listener.allowed_routes.as_ref();
+        let kinds = allowed.and_then(|a| a.kinds.as_deref()).unwrap_or_default();
+        let mut http = kinds.is_empty();
+        let mut unknown_kinds = false;
+        for (at, kind) in kinds.iter().enumerate() {
+            if kind.group.as_deref().unwrap_or(GROUP) == GROUP && kind.kind == "HTTPRoute" {
+                http = true;
+            } else {
+                unknown_kinds = true;
+                let message = format!("{} is not a kind of route that we serve", kind.kind);
+                report::error(problems, field(&format!("kinds[{at}]")), message);
+            }
+        }
+        let from = allowed.and_then(|a| a.namespaces.as_ref());
+        let namespaces = match from.map(|n| (n.from.as_ref(), n.selector.as_ref())) {
+            Some((Some(From::All), _)) => Namespaces::All,
+            Some((Some(From::Selector), selector)) => {
+                let selector = selector.cloned().unwrap_or_default();
+                if matches(&selector, &BTreeMap::new()).is_none() {
+                    let field = field("namespaces.selector.matchExpressions");
+                    report::error(problems, field, "an unknown operator: it selects nothing");
+                }
+                Namespaces::Selected(selector)
+            }
+            _ => Namespaces::Same,
+        };
+        Self { http, unknown_kinds, namespaces }
+    }
+
+    /// Whether routes of a namespace may attach to this listener of a Gateway in another.
+    pub(crate) fn namespace(&self, gateway: &str, route: &str, store: &Store) -> bool {
+        match &self.namespaces {
+            Namespaces::Same => gateway == route,
+            Namespaces::All => true,
+            Namespaces::Selected(selector) => {
+                let object = store.namespaces().get("", route);
+                let mut labels = object.and_then(|n| n.object.metadata.labels.clone()).unwrap_or_default();
+                // The API server sets it on every namespace; files may leave it out.
+                labels.insert(NAMESPACE_NAME.to_owned(), route.to_owned());
+                matches(selector, &labels) == Some(true)
+            }
+        }
+    }
+}
+
+fn matches(selector: &Selector, labels: &BTreeMap<String, String>) -> Option<bool> {
+    let expressions = selector.match_expressions.iter().flatten();
+    let expressions = expressions.map(|e| (&*e.key, &*e.operator, e.values.as_deref().unwrap_or_default()));
+    selects(selector.match_labels.as_ref(), expressions, labels)
+}

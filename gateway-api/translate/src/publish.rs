@@ -1,0 +1,125 @@
+//! The parts of a Snapshot that join what the others found, each kept while it is the same.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use model::Snapshot;
+use model::route::RouteTable;
+use model::service::{BackendId, Frontend, GatewayAddr, GatewayPort, Listener};
+
+use crate::gateways::{self, Gateways, ListenerKey};
+use crate::services::Services;
+use crate::tables::{TableKey, Tables};
+
+/// What was published last.
+#[derive(Debug, Default)]
+pub(crate) struct Published {
+    snapshot: Arc<Snapshot>,
+    frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
+    gateways: Arc<HashMap<GatewayAddr, Arc<GatewayPort>>>,
+    listeners: HashMap<ListenerKey, Arc<Listener>>,
+    services: Option<u64>,
+    no_routes: Arc<RouteTable>,
+}
+
+impl Published {
+    /// Brings the ClusterIPs up to date: all of them after a change of Services, else those whose
+    /// routes changed.
+    pub(crate) fn frontends(&mut self, services: &Services, tables: &mut Tables) {
+        let changed = tables.take_changed();
+        let revision = services.revision();
+        if std::mem::replace(&mut self.services, revision) == revision {
+            let touched =
+                services.frontends().iter().filter(|(_, id)| changed.contains(&TableKey::Service(**id)));
+            let touched: Vec<_> = touched.map(|(address, id)| (*address, *id)).collect();
+            if !touched.is_empty() {
+                let frontends = Arc::make_mut(&mut self.frontends);
+                frontends.extend(touched.into_iter().map(|(ip, id)| (ip, frontend(id, tables, None))));
+            }
+            return;
+        }
+        let built: HashMap<_, _> = services
+            .frontends()
+            .iter()
+            .map(|(address, id)| (*address, frontend(*id, tables, self.frontends.get(address))))
+            .collect();
+        if !same(&built, &self.frontends) {
+            self.frontends = Arc::new(built);
+        }
+    }
+
+    /// Brings the Gateways' listeners up to date.
+    pub(crate) fn gateways(&mut self, gateways: &Gateways, tables: &Tables) {
+        let mut listeners = HashMap::new();
+        let mut ports = HashMap::new();
+        for (address, at) in gateways.by_address() {
+            let of_port = at.into_iter().map(|listener| {
+                let fresh = || self.listener(listener, tables);
+                listeners.entry(listener.key.clone()).or_insert_with(fresh).clone()
+            });
+            let port = GatewayPort { listeners: of_port.collect() };
+            let old = self.gateways.get(&address).filter(|old| {
+                old.listeners.len() == port.listeners.len()
+                    && old.listeners.iter().zip(&port.listeners).all(|(a, b)| Arc::ptr_eq(a, b))
+            });
+            ports.insert(address, old.cloned().unwrap_or_else(|| Arc::new(port)));
+        }
+        self.listeners = listeners;
+        if !same(&ports, &self.gateways) {
+            self.gateways = Arc::new(ports);
+        }
+    }
+
+    fn listener(&self, from: &gateways::Listener, tables: &Tables) -> Arc<Listener> {
+        let routes = tables.get(&TableKey::Listener(from.key.clone())).unwrap_or(&self.no_routes);
+        let old = self.listeners.get(&from.key);
+        let kept = old.filter(|old| old.hostname == from.hostname && Arc::ptr_eq(&old.routes, routes));
+        let fresh = || {
+            Arc::new(Listener {
+                gateway: crate::report::object_ref(&from.key.gateway),
+                name: from.key.name.clone(),
+                hostname: from.hostname.clone(),
+                routes: routes.clone(),
+            })
+        };
+        kept.cloned().unwrap_or_else(fresh)
+    }
+
+    /// Completes a Snapshot and numbers it; the last one if nothing differs.
+    pub(crate) fn snapshot(&mut self, mut next: Snapshot) -> Arc<Snapshot> {
+        next.frontends = self.frontends.clone();
+        next.gateways = self.gateways.clone();
+        let last = &self.snapshot;
+        let nothing_new = Arc::ptr_eq(&last.identities, &next.identities)
+            && Arc::ptr_eq(&last.addresses, &next.addresses)
+            && Arc::ptr_eq(&last.workloads, &next.workloads)
+            && Arc::ptr_eq(&last.policies, &next.policies)
+            && Arc::ptr_eq(&last.backends, &next.backends)
+            && Arc::ptr_eq(&last.frontends, &next.frontends)
+            && Arc::ptr_eq(&last.gateways, &next.gateways)
+            && last.node_addresses == next.node_addresses;
+        if !nothing_new || last.revision == 0 {
+            next.revision = last.revision + 1;
+            self.snapshot = Arc::new(next);
+        }
+        self.snapshot.clone()
+    }
+}
+
+/// What answers for a Service port: the old answer if it is the same.
+fn frontend(backend: BackendId, tables: &Tables, old: Option<&Arc<Frontend>>) -> Arc<Frontend> {
+    let routes = tables.get(&TableKey::Service(backend));
+    let same_routes = |old: &Frontend| match (&old.routes, routes) {
+        (None, None) => true,
+        (Some(old), Some(new)) => Arc::ptr_eq(old, new),
+        _ => false,
+    };
+    let kept = old.filter(|old| old.backend == backend && same_routes(old));
+    kept.cloned().unwrap_or_else(|| Arc::new(Frontend { backend, routes: routes.cloned() }))
+}
+
+/// Whether two maps hold the same nodes.
+fn same<K: Eq + std::hash::Hash, V>(a: &HashMap<K, Arc<V>>, b: &HashMap<K, Arc<V>>) -> bool {
+    a.len() == b.len() && a.iter().all(|(key, v)| b.get(key).is_some_and(|other| Arc::ptr_eq(v, other)))
+}

@@ -1,0 +1,185 @@
+//! `parentRefs`: the listeners and Services that a route attaches to.
+
+use std::sync::Arc;
+
+use gateway_api::httproutes::{HttpRoute, HttpRouteParentRefs};
+use model::service::AppProtocol;
+use objects::{Kind, ObjectKey, Problem};
+
+use super::Context;
+use crate::gateways::allowed::GROUP;
+use crate::gateways::{GatewayState, Listener};
+use crate::services::Port;
+use crate::status::Reason;
+use crate::tables::{Attachment, TableKey};
+
+/// What one parent makes of a route.
+#[derive(Clone, Debug)]
+pub(super) enum Outcome {
+    /// It takes it, at these places.
+    Attached(Vec<Attachment>),
+    /// It does not.
+    Refused {
+        /// The reason of the `Accepted` condition.
+        reason: Reason,
+        /// The same for a person.
+        message: String,
+    },
+    /// It is another controller's.
+    Foreign,
+}
+
+impl Outcome {
+    fn refused(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Refused { reason, message: message.into() }
+    }
+
+    /// The places it gives the route.
+    pub(super) fn attachments(&self) -> &[Attachment] {
+        match self {
+            Self::Attached(attachments) => attachments,
+            Self::Refused { .. } | Self::Foreign => &[],
+        }
+    }
+
+    /// What to report of the parent at this place of `spec.parentRefs`.
+    pub(super) fn problem(&self, at: usize) -> Option<Problem> {
+        let Self::Refused { reason, message } = self else { return None };
+        Some(Problem::error(format!("{message} ({reason})")).field(format!("spec.parentRefs[{at}]")))
+    }
+}
+
+/// What each parent makes of the route, in the order of `spec.parentRefs`.
+pub(super) fn outcomes(key: &ObjectKey, route: &HttpRoute, context: Context<'_>) -> Vec<Outcome> {
+    let hostnames = hostnames(route);
+    let parents = route.spec.parent_refs.iter().flatten();
+    let outcome = |parent: &HttpRouteParentRefs| {
+        let group = parent.group.as_deref().unwrap_or(GROUP);
+        let namespace = parent.namespace.as_deref().unwrap_or(&key.namespace);
+        match (group, parent.kind.as_deref().unwrap_or("Gateway")) {
+            (GROUP, "Gateway") => {
+                let parent_key = ObjectKey::new(Kind::Gateway, namespace, &parent.name);
+                to_gateway(key, parent, &parent_key, &hostnames, context)
+            }
+            ("", "Service") => {
+                let parent_key = ObjectKey::new(Kind::Service, namespace, &parent.name);
+                to_service(key, parent, &parent_key, context)
+            }
+            (_, kind) => {
+                let message = format!("{kind} is not a kind of parent that we serve");
+                Outcome::refused(Reason::NoMatchingParent, message)
+            }
+        }
+    };
+    parents.map(outcome).collect()
+}
+
+/// `spec.hostnames`, lower case.
+fn hostnames(route: &HttpRoute) -> Vec<Arc<str>> {
+    let mut hostnames: Vec<Arc<str>> =
+        route.spec.hostnames.iter().flatten().map(|h| h.to_ascii_lowercase().into()).collect();
+    hostnames.sort();
+    hostnames.dedup();
+    hostnames
+}
+
+fn to_gateway(
+    key: &ObjectKey,
+    parent: &HttpRouteParentRefs,
+    parent_key: &ObjectKey,
+    hostnames: &[Arc<str>],
+    context: Context<'_>,
+) -> Outcome {
+    let Some(gateway) = context.gateways.get(parent_key) else {
+        if context.store.contains(parent_key) {
+            return Outcome::Foreign;
+        }
+        return Outcome::refused(Reason::NoMatchingParent, format!("there is no {parent_key}"));
+    };
+    let named: Vec<&Listener> = gateway.listeners.iter().filter(|l| names(parent, l)).collect();
+    if named.is_empty() {
+        let message = format!("{parent_key} has no listener of that sectionName and port");
+        return Outcome::refused(Reason::NoMatchingParent, message);
+    }
+    let allows = |l: &&&Listener| allows(l, gateway, key, context);
+    let allowed: Vec<&Listener> = named.iter().filter(allows).copied().collect();
+    if allowed.is_empty() {
+        let message = format!("no listener of {parent_key} allows HTTPRoutes of namespace {}", key.namespace);
+        return Outcome::refused(Reason::NotAllowedByListeners, message);
+    }
+    let served: Vec<&Listener> = allowed.into_iter().filter(|l| l.refused.is_none()).collect();
+    if served.is_empty() {
+        let message = format!("no listener of {parent_key} that the route could use is served");
+        return Outcome::refused(Reason::NoMatchingParent, message);
+    }
+    let attach = |listener: &Listener| {
+        let hostnames = narrowed(hostnames, listener.hostname.as_deref())?;
+        Some(Attachment { table: TableKey::Listener(listener.key.clone()), hostnames })
+    };
+    let attachments: Vec<Attachment> = served.into_iter().filter_map(attach).collect();
+    if attachments.is_empty() {
+        let message = format!("no hostname of the route is one of a listener of {parent_key}");
+        return Outcome::refused(Reason::NoMatchingListenerHostname, message);
+    }
+    Outcome::Attached(attachments)
+}
+
+fn names(parent: &HttpRouteParentRefs, listener: &Listener) -> bool {
+    parent.section_name.as_deref().is_none_or(|name| name == &*listener.key.name)
+        && parent.port.is_none_or(|port| port == i32::from(listener.port))
+}
+
+fn allows(listener: &Listener, gateway: &GatewayState, route: &ObjectKey, context: Context<'_>) -> bool {
+    listener.allowed.http
+        && listener.allowed.namespace(&gateway.key.namespace, &route.namespace, context.store)
+}
+
+/// The route's hostnames that a listener of this hostname can receive, kept as the route has
+/// them: requests are narrowed by the listener already, and precedence goes by the route's own
+/// hostnames. `None` when it can receive none of them.
+fn narrowed(hostnames: &[Arc<str>], listener: Option<&str>) -> Option<Vec<Arc<str>>> {
+    let Some(listener) = listener else { return Some(hostnames.to_vec()) };
+    let kept: Vec<_> = hostnames.iter().filter(|h| intersect(h, listener)).cloned().collect();
+    (hostnames.is_empty() || !kept.is_empty()).then_some(kept)
+}
+
+/// Whether some host matches both hostnames, either of which may be a wildcard.
+fn intersect(a: &str, b: &str) -> bool {
+    match (a.strip_prefix('*'), b.strip_prefix('*')) {
+        (None, None) => a == b,
+        (Some(suffix), None) => b.len() > suffix.len() && b.ends_with(suffix),
+        (None, Some(suffix)) => a.len() > suffix.len() && a.ends_with(suffix),
+        (Some(a), Some(b)) => a.ends_with(b) || b.ends_with(a),
+    }
+}
+
+/// A Service as parent: the route takes the requests that are dialled to its ClusterIP. Host
+/// names do not count there, whatever the route says.
+fn to_service(
+    key: &ObjectKey,
+    parent: &HttpRouteParentRefs,
+    parent_key: &ObjectKey,
+    context: Context<'_>,
+) -> Outcome {
+    if parent_key.namespace != key.namespace {
+        let message = format!("routes for {parent_key} from another namespace are not supported yet");
+        return Outcome::refused(Reason::UnsupportedValue, message);
+    }
+    let Some(ports) = context.services.ports(parent_key) else {
+        return Outcome::refused(Reason::NoMatchingParent, format!("there is no {parent_key}"));
+    };
+    // A port said to speak something else is meant only where it is named.
+    let any = parent.port.is_none() && parent.section_name.is_none();
+    let named = |port: &&Port| {
+        !(any && port.protocol == AppProtocol::Opaque)
+            && parent.port.is_none_or(|wanted| wanted == i32::from(port.port))
+            && parent.section_name.as_deref().is_none_or(|name| port.name.as_deref() == Some(name))
+    };
+    let attachment = |port: &Port| Attachment { table: TableKey::Service(port.id), hostnames: Vec::new() };
+    let attachments: Vec<_> = ports.iter().filter(named).map(attachment).collect();
+    if attachments.is_empty() {
+        let message = format!("{parent_key} has no such TCP port for HTTP");
+        return Outcome::refused(Reason::NoMatchingParent, message);
+    }
+    Outcome::Attached(attachments)
+}

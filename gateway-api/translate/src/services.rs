@@ -1,0 +1,299 @@
+//! Services and EndpointSlices: the addresses clients dial and the endpoints behind them.
+//!
+//! Each Service is read again only when it or one of its slices changed; a [`BackendId`] stays
+//! with its Service port for good.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::{Service, ServicePort};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use model::service::{AppProtocol, Backend, BackendId, Endpoint};
+use objects::{Entry, Kind, ObjectKey, Problem, Store};
+
+use crate::report::{self, Problems, object_ref};
+use crate::seen::Seen;
+
+mod endpoints;
+#[cfg(test)]
+mod tests;
+
+/// The label that names the Service of an EndpointSlice.
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+
+/// What is known of all Services.
+#[derive(Debug, Default)]
+pub(crate) struct Services {
+    ids: HashMap<(ObjectKey, u16), BackendId>,
+    objects: Seen<Service>,
+    slice_objects: Seen<EndpointSlice>,
+    known: HashMap<ObjectKey, Known>,
+    slices: HashMap<ObjectKey, BTreeMap<ObjectKey, Arc<EndpointSlice>>>,
+    backends: Arc<HashMap<BackendId, Arc<Backend>>>,
+    frontends: HashMap<SocketAddr, BackendId>,
+    /// Problems of Services, of EndpointSlices, and of Services that claim one address.
+    problems: [BTreeMap<ObjectKey, Problems>; 3],
+    revisions: Option<(u64, u64)>,
+}
+
+/// One Service as it was read last.
+#[derive(Debug)]
+struct Known {
+    object: Arc<Service>,
+    ports: Vec<Port>,
+}
+
+/// One TCP port of a Service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Port {
+    /// `spec.ports[].port`.
+    pub(crate) port: u16,
+    /// `spec.ports[].name`.
+    pub(crate) name: Option<Arc<str>>,
+    /// Its number.
+    pub(crate) id: BackendId,
+    /// What it speaks.
+    pub(crate) protocol: AppProtocol,
+}
+
+/// What naming a Service port came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lookup {
+    /// It is there.
+    Found(BackendId),
+    /// There is no such Service.
+    NoService,
+    /// It is of type `ExternalName`: a name and no endpoints.
+    External,
+    /// The Service has no such port.
+    NoPort,
+    /// The port is not TCP.
+    NotTcp,
+}
+
+impl Services {
+    /// Takes in what changed.
+    pub(crate) fn update(&mut self, store: &Store) {
+        let revisions = (store.revision(Kind::Service), store.revision(Kind::EndpointSlice));
+        let last = self.revisions.replace(revisions);
+        if last == Some(revisions) {
+            return;
+        }
+        let mut touched = self.update_slices(store);
+        let services = self.objects.diff(store.services());
+        touched.extend(services.stale.into_iter().map(|(key, _)| key));
+        touched.extend(services.fresh.into_iter().map(|entry| entry.key.clone()));
+        for key in touched {
+            self.problems[0].remove(&key);
+            match store.services().get(&key.namespace, &key.name) {
+                Some(entry) => self.service(entry),
+                None => {
+                    let ports = self.known.remove(&key).map(|known| known.ports).unwrap_or_default();
+                    self.drop_ports(&ports, &[]);
+                }
+            }
+        }
+        if last.is_none_or(|(services, _)| services != revisions.0) {
+            self.address(store);
+        }
+    }
+
+    /// The ports of a Service, TCP only; `None` when there is no such Service.
+    pub(crate) fn ports(&self, key: &ObjectKey) -> Option<&[Port]> {
+        self.known.get(key).map(|known| &*known.ports)
+    }
+
+    /// The number of a Service port.
+    pub(crate) fn lookup(&self, key: &ObjectKey, port: u16) -> Lookup {
+        let Some(known) = self.known.get(key) else { return Lookup::NoService };
+        if is_external(&known.object) {
+            return Lookup::External;
+        }
+        if let Some(found) = known.ports.iter().find(|p| p.port == port) {
+            return Lookup::Found(found.id);
+        }
+        let other = service_ports(&known.object).any(|p| p.port == i32::from(port));
+        if other { Lookup::NotTcp } else { Lookup::NoPort }
+    }
+
+    /// The revision of the store's Services that this is the state of.
+    pub(crate) fn revision(&self) -> Option<u64> {
+        self.revisions.map(|(services, _)| services)
+    }
+
+    /// Service ports by number.
+    pub(crate) fn backends(&self) -> &Arc<HashMap<BackendId, Arc<Backend>>> {
+        &self.backends
+    }
+
+    /// Service ports by ClusterIP and port.
+    pub(crate) fn frontends(&self) -> &HashMap<SocketAddr, BackendId> {
+        &self.frontends
+    }
+
+    /// What is wrong with Services and EndpointSlices.
+    pub(crate) fn problems<'s>(&'s self, store: &'s Store) -> impl Iterator<Item = Problem> + 's {
+        let problems = self.problems.iter().flatten();
+        problems.flat_map(move |(key, problems)| report::placed(problems, key, store))
+    }
+
+    /// Brings the EndpointSlices of each Service up to date. Gives the Services they concern.
+    fn update_slices(&mut self, store: &Store) -> BTreeSet<ObjectKey> {
+        let mut touched = BTreeSet::new();
+        let diff = self.slice_objects.diff(store.endpoint_slices());
+        for (key, object) in diff.stale {
+            self.problems[1].remove(&key);
+            let Some(service) = service_of(&key, &object) else { continue };
+            if let Some(slices) = self.slices.get_mut(&service) {
+                slices.remove(&key);
+            }
+            touched.insert(service);
+        }
+        for entry in diff.fresh {
+            let mut problems = Vec::new();
+            match (service_of(&entry.key, &entry.object), &*entry.object.address_type) {
+                (None, _) => {
+                    let message = format!("without the label {SERVICE_NAME} it belongs to no Service");
+                    report::warning(&mut problems, "metadata.labels", message);
+                }
+                (Some(service), "IPv4" | "IPv6") => {
+                    let slices = self.slices.entry(service.clone()).or_default();
+                    slices.insert(entry.key.clone(), entry.object.clone());
+                    touched.insert(service);
+                }
+                (Some(_), other) => {
+                    let message = format!("address type {other:?} is not supported: use IPv4 or IPv6");
+                    report::error(&mut problems, "addressType", message);
+                }
+            }
+            if !problems.is_empty() {
+                self.problems[1].insert(entry.key.clone(), problems);
+            }
+        }
+        self.slices.retain(|_, slices| !slices.is_empty());
+        touched
+    }
+
+    /// Takes in one Service.
+    fn service(&mut self, entry: &Entry<Service>) {
+        let mut problems = Vec::new();
+        let mut ports: Vec<Port> = Vec::new();
+        let slices: Vec<_> =
+            self.slices.get(&entry.key).into_iter().flat_map(|s| s.values().cloned()).collect();
+        for (index, port) in service_ports(&entry.object).enumerate().filter(|(_, port)| is_tcp(port)) {
+            let field = format!("spec.ports[{index}].port");
+            let Some(number) = u16::try_from(port.port).ok().filter(|number| *number != 0) else {
+                report::error(&mut problems, field, format!("{} is not a port", port.port));
+                continue;
+            };
+            if ports.iter().any(|p| p.port == number) {
+                report::error(&mut problems, field, format!("TCP port {number} is given twice"));
+                continue;
+            }
+            let id = self.id(&entry.key, number);
+            let name = port.name.as_deref().map(Arc::from);
+            let read = Port { port: number, name, id, protocol: protocol(port) };
+            let endpoints = endpoints::of_port(port, &slices, &mut problems);
+            self.backend(&entry.key, &read, endpoints);
+            ports.push(read);
+        }
+        if !problems.is_empty() {
+            self.problems[0].insert(entry.key.clone(), problems);
+        }
+        if let Some(old) = self.known.remove(&entry.key) {
+            self.drop_ports(&old.ports, &ports);
+        }
+        self.known.insert(entry.key.clone(), Known { object: entry.object.clone(), ports });
+    }
+
+    /// Puts one Service port in force unless nothing about it changed.
+    fn backend(&mut self, key: &ObjectKey, port: &Port, endpoints: Vec<Endpoint>) {
+        let Port { id, port, protocol, .. } = *port;
+        let backend = Backend { id, service: object_ref(key), port, protocol, endpoints: endpoints.into() };
+        if self.backends.get(&id).is_none_or(|old| **old != backend) {
+            Arc::make_mut(&mut self.backends).insert(id, Arc::new(backend));
+        }
+    }
+
+    fn drop_ports(&mut self, old: &[Port], new: &[Port]) {
+        for port in old.iter().filter(|old| new.iter().all(|new| new.id != old.id)) {
+            Arc::make_mut(&mut self.backends).remove(&port.id);
+        }
+    }
+
+    fn id(&mut self, key: &ObjectKey, port: u16) -> BackendId {
+        // Numbers are given out in turn and never taken back, so their count is the next.
+        let next = BackendId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
+        *self.ids.entry((key.clone(), port)).or_insert(next)
+    }
+
+    /// Finds who answers on each address; the first Service by name keeps an address that
+    /// several claim.
+    fn address(&mut self, store: &Store) {
+        self.frontends.clear();
+        self.problems[2].clear();
+        for entry in store.services().iter() {
+            let Some(known) = self.known.get(&entry.key) else { continue };
+            let mut problems = Vec::new();
+            for (field, text) in cluster_ips(&entry.object) {
+                let Ok(ip) = text.parse::<IpAddr>() else {
+                    report::error(&mut problems, field, format!("{text:?} is not an IP address"));
+                    continue;
+                };
+                for port in &known.ports {
+                    let address = SocketAddr::new(ip, port.port);
+                    let owner = *self.frontends.entry(address).or_insert(port.id);
+                    if let Some(other) = self.backends.get(&owner).filter(|_| owner != port.id) {
+                        let message = format!("{address} belongs to {} already", other.service);
+                        report::error(&mut problems, field.clone(), message);
+                    }
+                }
+            }
+            if !problems.is_empty() {
+                self.problems[2].insert(entry.key.clone(), problems);
+            }
+        }
+    }
+}
+
+/// The Service that an EndpointSlice belongs to.
+fn service_of(key: &ObjectKey, slice: &EndpointSlice) -> Option<ObjectKey> {
+    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME)?;
+    Some(ObjectKey::new(Kind::Service, &key.namespace, name))
+}
+
+/// `spec.ports`.
+fn service_ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
+    service.spec.iter().flat_map(|spec| spec.ports.iter().flatten())
+}
+
+fn is_tcp(port: &ServicePort) -> bool {
+    port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
+}
+
+fn is_external(service: &Service) -> bool {
+    service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName")
+}
+
+/// The Service's own addresses with their fields; none for a headless Service.
+fn cluster_ips(service: &Service) -> Vec<(String, &str)> {
+    let Some(spec) = &service.spec else { return Vec::new() };
+    let many = spec.cluster_ips.iter().flatten().enumerate();
+    let mut ips: Vec<_> = many.map(|(i, ip)| (format!("spec.clusterIPs[{i}]"), &**ip)).collect();
+    if ips.is_empty() {
+        ips.extend(spec.cluster_ip.as_deref().map(|ip| ("spec.clusterIP".to_owned(), ip)));
+    }
+    ips.retain(|(_, ip)| !ip.is_empty() && *ip != "None");
+    ips
+}
+
+fn protocol(port: &ServicePort) -> AppProtocol {
+    match port.app_protocol.as_deref() {
+        None => AppProtocol::Unspecified,
+        Some("http") => AppProtocol::Http,
+        Some("kubernetes.io/h2c") => AppProtocol::H2c,
+        Some("kubernetes.io/ws") => AppProtocol::WebSocket,
+        Some(_) => AppProtocol::Opaque,
+    }
+}

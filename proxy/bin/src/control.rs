@@ -1,0 +1,316 @@
+//! The control side of the proxy process: files to Snapshot to workers and kernel.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::IsTerminal;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use config::{Changes, Files, Loaded};
+use model::Snapshot;
+use objects::{Problem, Severity, Store};
+use proxy::Proxy;
+use telemetry::{Collector, Format};
+use translate::{Options, Translator};
+
+use crate::admin::Question;
+use crate::cli::{Output, RunArgs};
+use crate::finder::{self, Finder, Found};
+use crate::listeners::{self, GatewaySockets, Slots};
+use crate::live;
+use crate::redirection::{Current, Redirection};
+use crate::state::StateDir;
+
+/// Everything that serves.
+pub(crate) struct Control {
+    files: Files,
+    store: Arc<Store>,
+    next_scan: Instant,
+    pods: Pods,
+    translator: Translator,
+    redirection: Option<Redirection>,
+    gateways: GatewaySockets,
+    proxy: Proxy,
+    collector: Collector,
+    current: Current,
+    /// Revision that the kernel has.
+    applied: u64,
+    problems: Problems,
+}
+
+/// Which pods are where.
+struct Pods {
+    /// `--node`: then the files say which pods are local, otherwise those with a device are.
+    by_name: bool,
+    /// `--node-address`.
+    own: Vec<IpAddr>,
+    found: Found,
+    finder: Option<Finder>,
+}
+
+impl Pods {
+    fn local(&self) -> HashSet<IpAddr> {
+        self.found.devices.keys().copied().collect()
+    }
+
+    fn node_addresses(&self) -> Vec<IpAddr> {
+        let mut all = self.found.node_addresses.clone();
+        all.extend(self.own.iter().filter(|ip| !self.found.node_addresses.contains(ip)));
+        all
+    }
+
+    /// The addresses whose devices matter.
+    fn wanted(&self, snapshot: &Snapshot) -> HashSet<IpAddr> {
+        let pods = snapshot.workloads.iter();
+        let wanted = pods.filter(|(_, pod)| !self.by_name || pod.local.is_some());
+        wanted.map(|(ip, _)| *ip).collect()
+    }
+}
+
+/// What is wrong at this moment, by where it was noticed.
+#[derive(Default)]
+struct Problems {
+    files: Vec<Problem>,
+    objects: Vec<Problem>,
+    sockets: Vec<Problem>,
+    kernel: Vec<Problem>,
+    logged: BTreeSet<Problem>,
+}
+
+impl Problems {
+    fn all(&self) -> BTreeSet<Problem> {
+        let parts = [&self.files, &self.objects, &self.sockets, &self.kernel];
+        parts.into_iter().flatten().cloned().collect()
+    }
+
+    /// Logs what was not there the last time.
+    fn log(&mut self) {
+        let all = self.all();
+        for problem in all.difference(&self.logged) {
+            match problem.severity {
+                Severity::Error => tracing::error!("{problem}"),
+                Severity::Warning => tracing::warn!("{problem}"),
+            }
+        }
+        for problem in self.logged.difference(&all) {
+            tracing::info!("no more: {problem}");
+        }
+        self.logged = all;
+    }
+}
+
+impl Control {
+    /// Reads the files, starts the workers and brings the kernel in line.
+    ///
+    /// Whatever an earlier process left in the kernel stays in force until the workers serve.
+    pub(crate) fn start(args: &RunArgs, state: &StateDir, slots: Slots) -> Result<(Self, Changes)> {
+        let mut files = Files::open(&args.paths)?;
+        let changes = files.watch();
+        let loaded = files.load(Instant::now());
+        let options =
+            Options { cluster_name: args.cluster_name.clone(), node: args.node.clone() };
+        let mut translator = Translator::new(options);
+        let mut pods = Pods {
+            by_name: args.node.is_some(),
+            own: args.node_addresses.clone(),
+            found: finder::find_now(&HashSet::new()),
+            finder: None,
+        };
+        let mut translation =
+            translator.translate(&loaded.store, &HashSet::new(), &pods.node_addresses());
+        pods.found = finder::find_now(&pods.wanted(&translation.snapshot));
+        translation =
+            translator.translate(&loaded.store, &pods.local(), &pods.node_addresses());
+        let mut problems = Problems {
+            files: loaded.problems,
+            objects: translation.problems,
+            ..Problems::default()
+        };
+        if problems.all().iter().any(|problem| problem.fatal) {
+            problems.log();
+            bail!("not started: what cannot be read may be a policy, and nobody can tell whose");
+        }
+        let snapshot = translation.snapshot;
+        let workers = workers(args);
+        let mut redirection = Redirection::open(args, state, workers)?;
+        let transparent = match redirection {
+            Some(_) => listeners::transparent(&slots, workers).context("transparent listeners")?,
+            None => Vec::new(),
+        };
+        let mut gateways = GatewaySockets::new(slots, workers, redirection.is_some());
+        let sockets = gateways.reconcile(&snapshot);
+        problems.sockets = listeners::problems(&sockets.failed);
+        let lists = listeners::by_worker(workers, &transparent, sockets.added)?;
+        let (writers, readers) = (0..=workers).map(|_| telemetry::ring(RING)).unzip();
+        let mut writers: Vec<telemetry::Writer> = writers;
+        let kernel_writer = writers.pop().context("one more ring than workers")?;
+        let collector = collect(args.output, readers)?;
+        let config = proxy::Config {
+            workers,
+            pin: args.pin,
+            transparent: redirection.is_some(),
+            ..proxy::Config::default()
+        };
+        let proxy = Proxy::start(config, snapshot.clone(), lists, writers)?;
+        let current = Current::new(snapshot.clone());
+        if let Some(redirection) = &mut redirection {
+            redirection.lead_to(&transparent)?;
+            redirection.record(current.clone(), kernel_writer)?;
+            problems.kernel = redirection.apply(&snapshot, &pods.found);
+        }
+        problems.log();
+        let control = Self {
+            files,
+            store: loaded.store,
+            next_scan: loaded.next,
+            pods,
+            translator,
+            redirection,
+            gateways,
+            proxy,
+            collector,
+            current,
+            applied: snapshot.revision,
+            problems,
+        };
+        Ok((control, changes))
+    }
+
+    /// Follows the pods' devices; `report` brings what was found back to [`Control::found`].
+    pub(crate) fn follow_devices(
+        &mut self,
+        report: impl Fn(Found) + Send + 'static,
+    ) -> Result<()> {
+        let mut finder = Finder::start(report)?;
+        finder.want(self.pods.wanted(&self.current.get()));
+        self.pods.finder = Some(finder);
+        Ok(())
+    }
+
+    /// When [`Control::rescan`] is due even if no file changed.
+    pub(crate) fn next_scan(&self) -> Instant {
+        self.next_scan
+    }
+
+    /// Reads what changed in the files and puts it in force.
+    pub(crate) fn rescan(&mut self) {
+        let Loaded { store, problems, next, .. } = self.files.rescan(Instant::now());
+        self.next_scan = next;
+        self.problems.files = problems;
+        if Arc::ptr_eq(&store, &self.store) {
+            // Sockets and devices that failed may succeed by now.
+            self.problems.log();
+            return;
+        }
+        self.store = store;
+        self.translate();
+    }
+
+    /// Takes note of where the pods are now.
+    pub(crate) fn found(&mut self, found: Found) {
+        if found != self.pods.found {
+            self.pods.found = found;
+            self.translate();
+        }
+    }
+
+    /// Tries again to listen where it failed.
+    pub(crate) fn retry(&mut self) {
+        if !self.problems.sockets.is_empty() {
+            self.reconcile_sockets(&self.current.get());
+            self.problems.log();
+        }
+    }
+
+    fn translate(&mut self) {
+        let translation =
+            self.translator.translate(&self.store, &self.pods.local(), &self.pods.node_addresses());
+        self.problems.objects = translation.problems;
+        self.put_in_force(translation.snapshot);
+        self.problems.log();
+    }
+
+    /// Workers first: they judge by the new policy before the kernel sends them more, and before
+    /// it lets pass what they had to judge.
+    fn put_in_force(&mut self, snapshot: Arc<Snapshot>) {
+        self.current.set(snapshot.clone());
+        self.proxy.publish(snapshot.clone());
+        let until = Instant::now() + PUBLISH_PATIENCE;
+        while self.proxy.revision() < snapshot.revision && Instant::now() < until {
+            std::thread::sleep(PUBLISH_POLL);
+        }
+        self.reconcile_sockets(&snapshot);
+        if let Some(redirection) = &mut self.redirection {
+            self.problems.kernel = redirection.apply(&snapshot, &self.pods.found);
+        }
+        let wanted = self.pods.wanted(&snapshot);
+        if let Some(finder) = &mut self.pods.finder {
+            finder.want(wanted);
+        }
+        self.applied = snapshot.revision;
+    }
+
+    fn reconcile_sockets(&mut self, snapshot: &Snapshot) {
+        let sockets = self.gateways.reconcile(snapshot);
+        for (worker, socket) in sockets.added {
+            self.proxy.listen(worker, socket);
+        }
+        for address in sockets.removed {
+            self.proxy.unlisten(address);
+        }
+        self.problems.sockets = listeners::problems(&sockets.failed);
+    }
+
+    /// Answers a question of the admin socket.
+    pub(crate) fn answer(&self, question: Question) {
+        let (verb, rest) = question.line.split_once(' ').unwrap_or((&question.line, ""));
+        let text = match verb {
+            "ready" => "ready".to_owned(),
+            "revision" => self.applied.min(self.proxy.revision()).to_string(),
+            "problems" => {
+                let lines: Vec<String> =
+                    self.problems.all().iter().map(ToString::to_string).collect();
+                lines.join("\n")
+            }
+            "explain" => live::respond(&self.current.get(), rest).to_string(),
+            _ => format!("unknown question {verb:?}: ready, revision, problems, explain"),
+        };
+        // The asker may have lost patience.
+        question.answer.send(text).unwrap_or_default();
+    }
+
+    /// Ends the workers' connections within `limit` and writes out the last records. What is in
+    /// the kernel stays.
+    pub(crate) fn drain(self, limit: Duration) {
+        self.proxy.drain(limit);
+        self.collector.stop(PRINT_PATIENCE);
+    }
+}
+
+fn collect(output: Output, readers: Vec<telemetry::Reader>) -> Result<Collector> {
+    let mut collector = Collector::start(readers)?;
+    let stdout = std::io::stdout();
+    let format = match output {
+        Output::Text => Format::Text { colour: stdout.is_terminal() },
+        Output::Json => Format::Json,
+        Output::None => return Ok(collector),
+    };
+    collector.print(format, stdout)?;
+    Ok(collector)
+}
+
+/// As many as the cgroup and the affinity mask allow, at most [`WORKERS_MAX`].
+fn workers(args: &RunArgs) -> usize {
+    let allowed = || std::thread::available_parallelism().map_or(1, usize::from).min(WORKERS_MAX);
+    args.workers.map_or_else(allowed, usize::from)
+}
+
+const WORKERS_MAX: usize = 4;
+/// Flow records that may wait for the collector, which comes by every few milliseconds.
+const RING: usize = 4096;
+/// How long a busy worker may delay the kernel's part of a change.
+const PUBLISH_PATIENCE: Duration = Duration::from_millis(200);
+const PUBLISH_POLL: Duration = Duration::from_micros(200);
+/// Time for the last records to be printed.
+const PRINT_PATIENCE: Duration = Duration::from_secs(1);

@@ -1,0 +1,40 @@
+//! Files translated without serving them, for `weir check` and `weir explain PATH`.
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Result;
+use model::Snapshot;
+use objects::Problem;
+use translate::{Options, Translator};
+
+/// What the files come to.
+#[derive(Debug)]
+pub(crate) struct Offline {
+    /// The Snapshot of the objects that are good.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// What is wrong with the files and the objects, in order of place.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Reads and translates `paths` as the node of this name, or as a node that has every pod.
+pub(crate) fn load(paths: &[PathBuf], node: Option<&str>, cluster_name: &str) -> Result<Offline> {
+    let mut files = config::Files::open(paths)?;
+    let loaded = files.load(Instant::now());
+    let options =
+        Options { cluster_name: cluster_name.to_owned(), node: node.map(str::to_owned) };
+    let mut translator = Translator::new(options);
+    let mut translation = translator.translate(&loaded.store, &HashSet::new(), &[]);
+    if node.is_none() {
+        let all: HashSet<IpAddr> = translation.snapshot.workloads.keys().copied().collect();
+        translation = translator.translate(&loaded.store, &all, &[]);
+    }
+    let mut problems = loaded.problems;
+    problems.extend(translation.problems);
+    problems.sort();
+    problems.dedup();
+    Ok(Offline { snapshot: translation.snapshot, problems })
+}

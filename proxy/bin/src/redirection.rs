@@ -1,0 +1,163 @@
+//! Redirection by eBPF while the proxy runs: the listeners it leads to, what the kernel is told,
+//! and what it reports.
+
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use model::Snapshot;
+use model::workload::EndpointId;
+use objects::{Kind, ObjectKey, Problem};
+use redirect::{Config, Events, Family, Redirect};
+use rustix::event::{PollFd, PollFlags};
+use telemetry::Writer;
+
+use crate::cli::RunArgs;
+use crate::events;
+use crate::finder::Found;
+use crate::kernel;
+use crate::listeners::Transparent;
+use crate::state::StateDir;
+
+/// The Snapshot in force, for those who explain it and name rules by it.
+#[derive(Clone, Debug)]
+pub(crate) struct Current(Arc<Mutex<Arc<Snapshot>>>);
+
+impl Current {
+    /// Begins with this one.
+    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+        Self(Arc::new(Mutex::new(snapshot)))
+    }
+
+    /// The one in force.
+    pub(crate) fn get(&self) -> Arc<Snapshot> {
+        self.lock().clone()
+    }
+
+    /// Puts another in force.
+    pub(crate) fn set(&self, snapshot: Arc<Snapshot>) {
+        *self.lock() = snapshot;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Arc<Snapshot>> {
+        self.0.lock().expect("no panic while it is held")
+    }
+}
+
+/// The loaded programs. They stay attached when this is dropped.
+pub(crate) struct Redirection(Redirect);
+
+impl Redirection {
+    /// Loads the programs, or takes up those that an earlier process left. `None`, with a line in
+    /// the log, where this machine cannot redirect or was told not to.
+    pub(crate) fn open(args: &RunArgs, state: &StateDir, workers: usize) -> Result<Option<Self>> {
+        if args.no_redirect {
+            tracing::info!("--no-redirect: only clients of the Gateways' addresses are served");
+            return Ok(None);
+        }
+        let missing = redirect::preflight();
+        if !missing.is_empty() {
+            let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
+            let missing = missing.join("; ");
+            tracing::warn!(
+                "cannot redirect, only clients of the Gateways' addresses are served: {missing}"
+            );
+            return Ok(None);
+        }
+        let pins = pin_dir(state, args.places.bpffs.as_deref());
+        let config = Config {
+            uplinks: args.uplinks.clone(),
+            upstream_ports: proxy::Config::SOURCE_PORTS,
+            ..Config::new(&pins, u32::try_from(workers)?)
+        };
+        let redirect = Redirect::open(config)
+            .with_context(|| format!("cannot redirect with pins in {}", pins.display()))?;
+        Ok(Some(Self(redirect)))
+    }
+
+    /// Gives the programs the sockets to send connections to.
+    pub(crate) fn lead_to(&mut self, sockets: &[Transparent]) -> Result<()> {
+        for one in sockets {
+            let family = if one.v6 { Family::V6 } else { Family::V4 };
+            self.0.set_listener(u32::try_from(one.worker)?, family, one.socket.as_fd())?;
+        }
+        Ok(())
+    }
+
+    /// Brings the snapshot into the kernel. What is not enforced, or not at all in the kernel,
+    /// comes back as problems.
+    pub(crate) fn apply(&mut self, snapshot: &Snapshot, found: &Found) -> Vec<Problem> {
+        let state = kernel::state(snapshot, &found.devices);
+        match self.0.apply(&state) {
+            Ok(report) => {
+                let pods = report.problems.into_iter().map(|(id, why)| pod(snapshot, id, &why));
+                let uplinks = report.uplinks.into_iter().map(|(device, why)| {
+                    Problem::error(format!("--uplink {device}: {why}"))
+                });
+                pods.chain(uplinks).collect()
+            }
+            Err(error) => {
+                let what = "the kernel keeps what it had before, in part";
+                vec![Problem::error(format!("{what}: {error}"))]
+            }
+        }
+    }
+
+    /// Writes what the programs report into `flows`, from a thread of its own.
+    pub(crate) fn record(&self, current: Current, flows: Writer) -> Result<()> {
+        let events = self.0.events()?;
+        std::thread::Builder::new().name("kernel-events".into()).spawn(move || {
+            if let Err(error) = follow(events, &current, flows) {
+                tracing::error!(%error, "what the kernel drops is not recorded any more");
+            }
+        })?;
+        Ok(())
+    }
+}
+
+fn follow(mut reports: Events, current: &Current, mut flows: Writer) -> rustix::io::Result<()> {
+    loop {
+        match rustix::event::poll(&mut [PollFd::new(&reports, PollFlags::IN)], None) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+        let snapshot = current.get();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        reports.drain(|event| {
+            if let Some(record) = events::record(&event, &snapshot, now) {
+                flows.write(record);
+            }
+        });
+    }
+}
+
+fn pod(snapshot: &Snapshot, id: u32, why: &str) -> Problem {
+    let local = Some(EndpointId(id));
+    let pod = snapshot.workloads.values().find(|workload| workload.local == local);
+    let problem = Problem::warning(why);
+    match pod {
+        Some(pod) => problem.of(ObjectKey {
+            kind: Kind::Pod,
+            namespace: pod.namespace.clone(),
+            name: pod.name.clone(),
+        }),
+        None => problem,
+    }
+}
+
+/// Where programs and maps are pinned: `given`, else below `/sys/fs/bpf` if that is a bpffs, else
+/// in the state folder.
+pub(crate) fn pin_dir(state: &StateDir, given: Option<&Path>) -> PathBuf {
+    if let Some(given) = given {
+        return given.to_owned();
+    }
+    let shared = Path::new("/sys/fs/bpf");
+    let is_bpffs = rustix::fs::statfs(shared).is_ok_and(|fs| i128::from(fs.f_type) == BPFFS_MAGIC);
+    if is_bpffs { shared.join("weir") } else { state.path().join("bpf") }
+}
+
+/// `BPF_FS_MAGIC` of linux/magic.h.
+const BPFFS_MAGIC: i128 = 0xcafe_4a11;

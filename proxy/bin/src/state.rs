@@ -1,0 +1,124 @@
+//! The state folder: who runs on this node, and where to reach it.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use rustix::fs::FlockOperation;
+
+use crate::fdstore::{Held, Link};
+
+/// The state folder of one node.
+#[derive(Clone, Debug)]
+pub(crate) struct StateDir(PathBuf);
+
+impl StateDir {
+    /// Opens the folder and creates it, for this user alone, if it is not there.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let mut builder = DirBuilder::new();
+        builder.recursive(true).mode(0o700);
+        builder.create(path).with_context(|| format!("cannot create --state-dir {}", path.display()))?;
+        let path = path.canonicalize()?;
+        let socket = path.join(ADMIN);
+        if socket.as_os_str().len() > SOCKET_PATH_MAX {
+            bail!("--state-dir {} is too long for a socket in it", path.display());
+        }
+        Ok(Self(path))
+    }
+
+    /// The folder itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Where a running proxy answers questions.
+    pub(crate) fn admin(&self) -> PathBuf {
+        self.0.join(ADMIN)
+    }
+
+    /// Where a proxy without a supervisor waits for a successor.
+    pub(crate) fn door(&self) -> PathBuf {
+        self.0.join(DOOR)
+    }
+
+    /// Becomes the one supervisor of this folder for as long as the file lives.
+    pub(crate) fn lock(&self) -> Result<File> {
+        let path = self.0.join(SUPERVISOR_LOCK);
+        let mut file = open_lock(&path)?;
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).unwrap_or_default();
+            bail!("weir is already running on {}: pid {}", self.0.display(), pid.trim());
+        }
+        file.set_len(0)?;
+        file.rewind()?;
+        writeln!(file, "{}", std::process::id())?;
+        Ok(file)
+    }
+
+    /// Marks a proxy as serving from this folder for as long as the file lives.
+    pub(crate) fn mark_proxy(&self) -> Result<File> {
+        let file = open_lock(&self.0.join(PROXY_LOCK))?;
+        rustix::fs::flock(&file, FlockOperation::LockShared)?;
+        Ok(file)
+    }
+
+    /// Whether a proxy serves from this folder.
+    fn proxy_serves(&self) -> Result<bool> {
+        let file = open_lock(&self.0.join(PROXY_LOCK))?;
+        Ok(rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+    }
+
+    /// What a proxy without a supervisor holds, and the link to tell it to end. Call it with the
+    /// lock held: then a proxy that serves has lost its supervisor.
+    pub(crate) fn orphan(&self) -> Result<Option<(Link, Held)>> {
+        let until = Instant::now() + DOOR_WAIT;
+        while self.proxy_serves()? {
+            if let Ok(link) = Link::connect(&self.door()) {
+                let held = link.take_over().context("cannot take over the sockets of the proxy")?;
+                return Ok(Some((link, held)));
+            }
+            if Instant::now() > until {
+                bail!(
+                    "a proxy serves from {} but does not hand over its sockets; end it first",
+                    self.0.display()
+                );
+            }
+            // It notices the loss of its supervisor at once and then opens its door.
+            std::thread::sleep(DOOR_RETRY);
+        }
+        Ok(None)
+    }
+
+    /// Removes the sockets; the locks stay, as another process may be waiting on them.
+    pub(crate) fn remove_sockets(&self) -> io::Result<()> {
+        for path in [self.admin(), self.door()] {
+            match std::fs::remove_file(path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn open_lock(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    options.open(path).with_context(|| format!("cannot open {}", path.display()))
+}
+
+const ADMIN: &str = "admin.sock";
+const DOOR: &str = "takeover.sock";
+const SUPERVISOR_LOCK: &str = "supervisor.lock";
+const PROXY_LOCK: &str = "proxy.lock";
+/// Bytes of a Unix socket's path, less the terminating zero (unix(7)).
+const SOCKET_PATH_MAX: usize = 107;
+const DOOR_WAIT: Duration = Duration::from_secs(5);
+const DOOR_RETRY: Duration = Duration::from_millis(10);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Stage 1. A connection is accepted: its addresses are read from the socket, and it is counted
+//! against the limits.
+
+use std::cell::RefMut;
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::time::Duration;
+
+use model::address::{ClientAddr, OrigDstAddr};
+use model::flow::{FlowReason, FlowVerdict};
+use socket2::SockRef;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::addressed::Addressing;
+use crate::clock::Moment;
+use crate::config::{Listener, ListenerKind};
+use crate::connection;
+use crate::flow::Flow;
+use crate::limits::Limits;
+use crate::live::Registered;
+use crate::worker::Worker;
+
+/// Pause after a failed `accept`: descriptors do not come back at once.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// An accepted connection, counted for as long as this lives.
+pub(crate) struct Accepted {
+    pub(crate) stream: TcpStream,
+    pub(crate) client: ClientAddr,
+    /// The socket's local address: where the client wanted to go.
+    pub(crate) original: OrigDstAddr,
+    pub(crate) by: By,
+    pub(crate) since: Moment,
+    pub(crate) live: Registered,
+    _counted: Counted,
+}
+
+/// The listener that accepted a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct By {
+    pub(crate) kind: ListenerKind,
+    pub(crate) address: SocketAddr,
+}
+
+/// A listener of a worker.
+pub(crate) struct Acceptor {
+    socket: TcpListener,
+    pub(crate) address: SocketAddr,
+    pub(crate) kind: ListenerKind,
+}
+
+impl Acceptor {
+    /// Hands the socket to the runtime that the caller is in.
+    pub(crate) fn new(listener: Listener) -> std::io::Result<Self> {
+        listener.socket.set_nonblocking(true)?;
+        let address = listener.socket.local_addr()?;
+        Ok(Self { socket: TcpListener::from_std(listener.socket)?, address, kind: listener.kind })
+    }
+
+    /// Accepts until aborted. Every connection is a task of its own: a panic in one ends that one.
+    pub(crate) async fn run(self, worker: Rc<Worker>) {
+        loop {
+            match self.socket.accept().await {
+                Ok((stream, _)) => {
+                    if let Some(accepted) = self.admit(&worker, stream) {
+                        tokio::task::spawn_local(connection::run(worker.clone(), accepted));
+                    }
+                }
+                Err(error) => {
+                    worker.stats.accept_errors.add();
+                    tracing::debug!("accept on {} failed: {error}", self.address);
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn by(&self) -> By {
+        By { kind: self.kind, address: self.address }
+    }
+
+    /// Reads the addresses and applies the limits. What is refused is reset.
+    fn admit(&self, worker: &Rc<Worker>, stream: TcpStream) -> Option<Accepted> {
+        // A client that is gone already has no addresses.
+        let client = ClientAddr(canonical(stream.peer_addr().ok()?));
+        let original = OrigDstAddr(canonical(stream.local_addr().ok()?));
+        worker.stats.accepted.add();
+        let Some(counted) = Counted::new(worker, client.ip()) else {
+            let addressing = Addressing::of(worker.view(), client, original, self.by());
+            let mut flow = Flow::connection(worker, &addressing, worker.clock.now());
+            flow.end(FlowVerdict::Failed, FlowReason::Limit);
+            reset(&stream);
+            return None;
+        };
+        // Fails only on a socket that is broken already.
+        drop(stream.set_nodelay(true));
+        let (since, live) = (worker.clock.now(), worker.live.register());
+        Some(Accepted { stream, client, original, by: self.by(), since, live, _counted: counted })
+    }
+}
+
+/// Has the close that follows answer with RST.
+pub(crate) fn reset(stream: &TcpStream) {
+    // Fails only on a socket that is broken already.
+    drop(SockRef::from(stream).set_linger(Some(Duration::ZERO)));
+}
+
+/// IPv4 clients of a dual-stack socket have plain IPv4 addresses.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// One connection's place in the counts, given back on drop.
+struct Counted {
+    worker: Rc<Worker>,
+    pod: Option<IpAddr>,
+}
+
+impl Counted {
+    /// `None` when a limit is reached.
+    fn new(worker: &Rc<Worker>, client: IpAddr) -> Option<Self> {
+        let (limits, stats) = (&worker.config.limits, &worker.stats);
+        let workers = worker.config.workers;
+        if stats.open.get() >= Limits::share(limits.connections, workers) as u64 {
+            stats.limit_connections.add();
+            return None;
+        }
+        let pod = worker.view().workload(client).map(|_| client);
+        if let Some(pod) = pod {
+            let mut per_pod: RefMut<'_, HashMap<_, _>> = worker.per_pod.borrow_mut();
+            let count = per_pod.entry(pod).or_default();
+            if *count >= Limits::share(limits.connections_per_pod, workers) {
+                stats.limit_connections_per_pod.add();
+                return None;
+            }
+            *count += 1;
+        }
+        stats.open.add();
+        Some(Self { worker: worker.clone(), pod })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.worker.stats.open.sub();
+        let Some(pod) = self.pod else { return };
+        let mut per_pod = self.worker.per_pod.borrow_mut();
+        if let Some(count) = per_pod.get_mut(&pod) {
+            *count -= 1;
+            if *count == 0 {
+                per_pod.remove(&pod);
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Queues of bytes that grow within bounds and give their memory back.
+
+use std::rc::Rc;
+
+use super::{Buffer, Buffers, SIZE_BULK, SIZE_FIRST};
+
+fn fill(buffer: &mut Buffer, byte: u8, max: usize) -> usize {
+    let Some(room) = buffer.room(max) else { return 0 };
+    room.fill(byte);
+    let count = room.len();
+    buffer.advance(count);
+    count
+}
+
+#[test]
+fn bytes_come_out_as_they_went_in() {
+    let home = Rc::new(Buffers::default());
+    let mut buffer = Buffer::new(&home);
+    buffer.extend(b"abc");
+    buffer.extend(&[b'x'; SIZE_FIRST]);
+    assert_eq!(buffer.len(), SIZE_FIRST + 3);
+    buffer.consume(2);
+    assert_eq!(&buffer.filled()[..2], b"cx");
+    buffer.truncate(1);
+    assert_eq!(buffer.filled(), b"c");
+    buffer.consume(1);
+    assert!(buffer.is_empty());
+}
+
+#[test]
+fn a_read_never_passes_the_limit() {
+    let home = Rc::new(Buffers::default());
+    for max in [1, 100, SIZE_FIRST, SIZE_FIRST + 1, 3 * SIZE_FIRST, SIZE_BULK] {
+        let mut buffer = Buffer::new(&home);
+        let mut total = 0;
+        while total < 10 * SIZE_BULK {
+            let count = fill(&mut buffer, 1, max);
+            if count == 0 {
+                break;
+            }
+            total += count;
+        }
+        assert_eq!(buffer.len(), max, "max {max}");
+        buffer.consume(1);
+        assert_eq!(fill(&mut buffer, 2, max), 1, "max {max}: one byte is free again");
+    }
+}
+
+#[test]
+fn a_stream_that_fills_buffers_gets_larger_ones() {
+    let home = Rc::new(Buffers::default());
+    let mut buffer = Buffer::new(&home);
+    let first = fill(&mut buffer, 1, SIZE_BULK);
+    buffer.consume(first);
+    let second = fill(&mut buffer, 1, SIZE_BULK);
+    assert_eq!((first, second), (SIZE_FIRST, SIZE_BULK));
+}
+
+#[test]
+fn memory_goes_back_when_empty() {
+    let home = Rc::new(Buffers::default());
+    let mut buffer = Buffer::new(&home);
+    assert_eq!(home.first.borrow().len(), 0);
+    buffer.extend(b"a");
+    buffer.consume(1);
+    assert_eq!(home.first.borrow().len(), 1);
+    buffer.extend(b"a");
+    assert_eq!(home.first.borrow().len(), 0, "the same memory is used again");
+    drop(buffer);
+    assert_eq!(home.first.borrow().len(), 1);
+}

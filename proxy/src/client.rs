@@ -1,0 +1,327 @@
+//! The client's side of a connection: its bytes in, its bytes out, and how it ends.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use codec::http1::write::{self, Reply};
+use codec::http1::{self, Version};
+use codec::{Detected, detect};
+use model::flow::{FlowReason, HttpFlow};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::accepted::reset;
+use crate::addressed::Addressed;
+use crate::buffer::Buffer;
+use crate::clock::Moment;
+use crate::flow::Flow;
+use crate::http1::{Ask, Body};
+use crate::io::{poll_fill, poll_send};
+use crate::live::{Live, Signal};
+use crate::parsed::{self, Room};
+use crate::refusal::Refusal;
+use crate::worker::Worker;
+
+/// A client on its connection.
+pub(crate) struct Client {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) addressed: Addressed,
+    /// Bytes received and not yet taken.
+    pub(crate) input: Buffer,
+    /// Bytes to send, and how many of them are sent.
+    pub(crate) out: Vec<u8>,
+    pub(crate) sent: usize,
+    /// The client has closed its sending side.
+    pub(crate) eof: bool,
+    /// Its address as text.
+    pub(crate) address: String,
+    /// Memory for the next request's head.
+    pub(crate) spare: Vec<u8>,
+    served: bool,
+}
+
+/// More than this is not kept between requests.
+const SPARE_MAX: usize = 16 * 1024;
+
+impl Client {
+    pub(crate) fn new(worker: &Rc<Worker>, addressed: Addressed) -> Self {
+        Self {
+            worker: worker.clone(),
+            input: Buffer::new(&worker.buffers),
+            out: Vec::new(),
+            sent: 0,
+            eof: false,
+            address: addressed.accepted.client.ip().to_string(),
+            spare: Vec::new(),
+            served: false,
+            addressed,
+        }
+    }
+
+    pub(crate) fn live(&self) -> &Live {
+        &self.addressed.accepted.live
+    }
+
+    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+        &mut self.addressed.accepted.stream
+    }
+
+    /// What was received and not yet taken.
+    pub(crate) fn take_input(&mut self) -> Buffer {
+        std::mem::replace(&mut self.input, Buffer::new(&self.worker.buffers))
+    }
+
+    /// Waits until a request's head may be whole, and returns when its first byte arrived. `None`:
+    /// the connection is done, and an answer, if one is due, has been sent.
+    pub(crate) async fn receive(&mut self) -> Option<Moment> {
+        let limits = &self.worker.config.limits;
+        let (idle_timeout, head_timeout) = (limits.idle_timeout, limits.head_timeout);
+        let since = if self.served { self.worker.clock.coarse() } else { self.addressed.accepted.since };
+        let timeout = if self.served { idle_timeout } else { head_timeout };
+        let mut checked = 0;
+        let mut began = None;
+        self.live().arm(since + timeout);
+        loop {
+            if !self.input.is_empty() {
+                if began.is_none() {
+                    let now = self.worker.clock.now();
+                    began = Some(now);
+                    if self.served {
+                        self.live().arm(now + head_timeout);
+                    }
+                }
+                match self.check_head(&mut checked) {
+                    Ok(true) => return began,
+                    Ok(false) => {}
+                    Err(refusal) => return self.reject(refusal, began).await,
+                }
+            }
+            match poll_fn(|context| self.poll_idle(context)).await {
+                Wait::Bytes => {}
+                Wait::End if self.input.is_empty() => return None,
+                Wait::End => {
+                    let refusal = Refusal::new(400, FlowReason::ClientGone).closing();
+                    return self.reject(refusal, began).await;
+                }
+                Wait::TooLate => return self.too_late(began).await,
+            }
+        }
+    }
+
+    /// Whether the input may hold a whole head. A head that goes on is looked at when a line has
+    /// ended or much has come, so that one sent byte by byte costs little.
+    fn check_head(&self, checked: &mut usize) -> Result<bool, Refusal> {
+        let input = self.input.filled();
+        if !self.served && *checked == 0 {
+            match detect(input) {
+                Detected::Http1 => {}
+                Detected::NeedMore => return Ok(false),
+                // HTTP/2 is not spoken yet; anything else never is.
+                Detected::Http2Preface | Detected::NotHttp => {
+                    return Err(Refusal::new(0, FlowReason::NotHttp).closing());
+                }
+            }
+        }
+        if input.ends_with(b"\r\n\r\n") {
+            return Ok(true);
+        }
+        let fresh = &input[*checked..];
+        if !fresh.contains(&b'\n') && fresh.len() < CHECK_BYTES {
+            return Ok(false);
+        }
+        *checked = input.len();
+        let mut room: Room<'_> = http1::uninit_headers();
+        let head = http1::parse_request(input, &mut room, &self.worker.codec);
+        head.map(|head| head.is_some()).map_err(parsed::malformed)
+    }
+
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<Wait> {
+        let is_idle = self.served && self.input.is_empty();
+        while let Some(signal) = self.live().poll(context) {
+            match signal {
+                Signal::Deadline => return Poll::Ready(Wait::TooLate),
+                Signal::Judge => {
+                    let worker = self.worker.clone();
+                    self.addressed.refresh(&worker);
+                    if self.addressed.ends.is_closed() {
+                        worker.stats.revoked.add();
+                        self.input.release();
+                        return Poll::Ready(Wait::End);
+                    }
+                }
+            }
+        }
+        if is_idle && self.live().is_draining() {
+            return Poll::Ready(Wait::End);
+        }
+        let max = self.worker.config.limits.head_bytes.max(self.worker.config.limits.buffer_bytes);
+        match ready!(poll_fill(&mut self.addressed.accepted.stream, &mut self.input, max, context)) {
+            Ok(count) if count > 0 => Poll::Ready(Wait::Bytes),
+            Ok(_) | Err(_) => {
+                self.eof = true;
+                Poll::Ready(Wait::End)
+            }
+        }
+    }
+
+    async fn too_late(&mut self, began: Option<Moment>) -> Option<Moment> {
+        let stats = &self.worker.stats;
+        if self.served && began.is_none() {
+            stats.limit_idle_timeout.add();
+            return None;
+        }
+        stats.limit_head_timeout.add();
+        let status = if began.is_some() { 408 } else { 0 };
+        self.reject(Refusal::new(status, FlowReason::ClientTimeout).closing(), began).await
+    }
+
+    /// Answers what never became a request.
+    async fn reject(&mut self, refusal: Refusal, began: Option<Moment>) -> Option<Moment> {
+        let since = began.unwrap_or(self.addressed.accepted.since);
+        let http = (refusal.status != 0).then(HttpFlow::default);
+        let mut flow = match http {
+            Some(http) => Flow::request(&self.worker, &self.addressed.ends, since, http),
+            None => Flow::connection(&self.worker, &self.addressed.ends, since),
+        };
+        self.answer(refusal, None, &mut flow).await;
+        None
+    }
+
+    /// Answers by ourselves. Whether the connection can go on after it.
+    pub(crate) async fn answer(&mut self, refusal: Refusal, ask: Option<Ask>, flow: &mut Flow) -> bool {
+        if refusal.status == 431 || refusal.status == 414 {
+            self.worker.stats.limit_head.add();
+        }
+        flow.refuse(&refusal);
+        if refusal.status == 0 {
+            self.input.release();
+            return false;
+        }
+        flow.status(refusal.status);
+        let codec = self.worker.codec;
+        let mut body = ask.map_or(Body::Done, |ask| Body::new(ask.framing, &codec));
+        let wants = ask.is_some_and(|ask| ask.keep_alive && !ask.expects) && !refusal.closes;
+        let keep_alive = wants && !self.live().is_draining() && self.discard(&mut body);
+        let reply = Reply {
+            status: refusal.status,
+            body: refusal.body().as_bytes(),
+            head_only: ask.is_some_and(|ask| ask.is_head),
+            client: ask.map_or(Version::Http11, |ask| ask.version),
+            keep_alive,
+        };
+        let location = refusal.location.as_deref().map(|to| ("location", to.as_bytes()));
+        if write::reply(&mut self.out, &reply, location).is_err() {
+            // Only a `Location` that a route made of strange parts can be to blame.
+            flow.end(refusal.verdict, FlowReason::InvalidBackend);
+            return false;
+        }
+        flow.count_out(reply.body.len());
+        self.live().arm(self.worker.clock.coarse() + self.worker.config.limits.head_timeout);
+        let sent = poll_fn(|context| self.poll_flush(context)).await;
+        sent && keep_alive && self.discard_rest(body).await
+    }
+
+    /// Takes what is there of a body that nobody needs; whether the rest is worth waiting for.
+    fn discard(&mut self, body: &mut Body) -> bool {
+        let Ok(taken) = body.pass(self.input.filled()) else { return false };
+        self.input.consume(taken);
+        let short = match body {
+            Body::Length(left) => *left <= self.worker.config.limits.discard_bytes,
+            Body::Done | Body::Chunked(_) => true,
+            Body::UntilClose => false,
+        };
+        if !short {
+            self.worker.stats.limit_discard.add();
+        }
+        short
+    }
+
+    async fn discard_rest(&mut self, mut body: Body) -> bool {
+        let mut left = self.worker.config.limits.discard_bytes;
+        while !body.is_done() {
+            if !matches!(poll_fn(|context| self.poll_idle(context)).await, Wait::Bytes) {
+                return false;
+            }
+            let Ok(taken) = body.pass(self.input.filled()) else { return false };
+            self.input.consume(taken);
+            left = left.saturating_sub(taken as u64);
+            if left == 0 && !body.is_done() {
+                self.worker.stats.limit_discard.add();
+                return false;
+            }
+        }
+        self.done();
+        true
+    }
+
+    /// The connection is ready for its next request.
+    pub(crate) fn done(&mut self) {
+        self.served = true;
+        if self.spare.capacity() > SPARE_MAX {
+            self.spare = Vec::new();
+        }
+        if self.out.capacity() > SPARE_MAX && self.out.is_empty() {
+            self.out = Vec::new();
+        }
+    }
+
+    /// Sends what is to be sent; false when the client is gone or too slow.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        while let Some(signal) = self.live().poll(context) {
+            if signal == Signal::Deadline {
+                return Poll::Ready(false);
+            }
+        }
+        let stream = &mut self.addressed.accepted.stream;
+        let sent = ready!(poll_send(stream, &self.out, &mut self.sent, context));
+        self.out.clear();
+        self.sent = 0;
+        Poll::Ready(sent.is_ok())
+    }
+
+    /// Ends the connection so that the client reads the last answer: a close with bytes unread
+    /// would reset it.
+    pub(crate) async fn close(mut self) {
+        if self.eof {
+            return;
+        }
+        self.input.release();
+        self.live().arm(self.worker.clock.coarse() + self.worker.config.limits.linger_timeout);
+        if self.stream().shutdown().await.is_err() {
+            return;
+        }
+        poll_fn(|context| self.poll_linger(context)).await;
+    }
+
+    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            while let Some(signal) = self.live().poll(context) {
+                if signal == Signal::Deadline {
+                    return Poll::Ready(());
+                }
+            }
+            let stream = &mut self.addressed.accepted.stream;
+            match ready!(poll_fill(stream, &mut self.input, CHECK_BYTES, context)) {
+                Ok(count) if count > 0 => self.input.release(),
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Ends the connection with a reset.
+    pub(crate) fn reset(self) {
+        reset(&self.addressed.accepted.stream);
+    }
+}
+
+/// What a wait for the client's bytes came to.
+enum Wait {
+    Bytes,
+    /// The client is done, or the proxy is with it.
+    End,
+    TooLate,
+}
+
+/// Bytes of a head that come between two looks at it, if no line ends before.
+const CHECK_BYTES: usize = 4096;

@@ -1,0 +1,253 @@
+//! One connection from its accept to its close. The stages are named here, in their order.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::time::Duration;
+
+use codec::http1::Framing;
+use model::flow::{FlowReason, FlowVerdict};
+
+use crate::accepted::{Accepted, reset};
+use crate::addressed::Addressing;
+use crate::buffer::Buffer;
+use crate::client::Client;
+use crate::clock::Moment;
+use crate::connected::Connected;
+use crate::http1::{Deadline, End, Exchange, Sending};
+use crate::message::{About, Tries};
+use crate::mirror;
+use crate::parsed::{self, Message, Parsed, Request, Room};
+use crate::permitted::Denial;
+use crate::refusal::{Refusal, Unsent};
+use crate::routed::Context;
+use crate::stats::Stats;
+use crate::tunnel::{Half, Tunnel, TunnelEnd};
+use crate::worker::Worker;
+
+/// The task of a connection. A panic in it ends this task and its connection alone: the runtime
+/// catches it at the task's edge, and all that the connection holds is given back by drops.
+pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
+    let _witness = Witness(&worker.stats);
+    let client = Client::new(&worker, accepted.address(&worker));
+    if client.addressed.ends.is_http() { requests(client).await } else { bytes(client).await }
+}
+
+/// One message through the stages, in the order that their types enforce. `head` is that of a
+/// request; `None` stands for a connection of bytes.
+async fn connect(
+    client: &mut Client,
+    head: Option<&[u8]>,
+    tries: &Tries,
+    about: &mut About,
+) -> Result<Connected, Refusal> {
+    let worker = client.worker.clone();
+    let (permitted, deadline) = {
+        let mut room: Room<'_> = codec::http1::uninit_headers();
+        let request;
+        let message = match head {
+            None => Message::Bytes,
+            Some(bytes) => {
+                let head = parsed::head(bytes, &mut room, &worker.codec)?;
+                about.read(client, &head);
+                request = Request::read(head)?;
+                Message::Request(&request)
+            }
+        };
+        let (memory, ends) = (std::mem::take(&mut client.spare), &client.addressed.ends);
+        let (random, tried) = (tries.random, &*tries.failed);
+        let context = Context { worker: &worker, ends, random, tried, client: &client.address };
+        let flow = about.flow(&worker, ends);
+
+        let parsed = Parsed::of(message, flow);
+        let routed = parsed.route(&context, flow)?;
+        let picked = routed.pick(&context, flow)?;
+        let permitted = picked.permit(&context, memory, Some(flow))?;
+
+        if !tries.again {
+            about.tee = mirror::plan(&routed, &context);
+        }
+        let elapsed = || Duration::from_nanos(worker.clock.now().since(about.since));
+        let deadline = Deadline::new(permitted.timeouts(), elapsed);
+        (permitted, deadline)
+    };
+    permitted.connect(&worker, tries.fresh, deadline).await
+}
+
+/// Serves requests, one after the other, until one of the two does not want to go on.
+async fn requests(mut client: Client) {
+    while let Some(since) = client.receive().await {
+        match request(&mut client, since).await {
+            Next::Request => client.done(),
+            Next::Close => break,
+            Next::Reset => return client.reset(),
+        }
+    }
+    client.close().await;
+}
+
+/// What to do with a client's connection.
+enum Next {
+    /// Read the next request.
+    Request,
+    /// Close it so that the last answer is read.
+    Close,
+    /// Reset it: what was sent is not whole.
+    Reset,
+}
+
+/// Serves one request.
+async fn request(client: &mut Client, since: Moment) -> Next {
+    let mut about = About::new(since);
+    let worker = client.worker.clone();
+    client.addressed.refresh(&worker);
+    let mut head = client.take_input();
+    let mut tries = Tries::new(&worker);
+    loop {
+        let connected = connect(client, Some(head.filled()), &tries, &mut about).await;
+        if let Some(ask) = &about.ask {
+            // What follows the head is its body, or the next request.
+            client.input.extend(&head.filled()[ask.head_len.min(head.len())..]);
+            head.truncate(ask.head_len);
+        }
+        let refusal = match connected {
+            Ok(connected) => match exchange(client, connected, head.filled(), &mut about).await {
+                Ok(next) => return next,
+                Err(refusal) => refusal,
+            },
+            Err(refusal) => refusal,
+        };
+        if !tries.once_more(&refusal, &worker) {
+            return if about.answer(client, refusal).await { Next::Request } else { Next::Close };
+        }
+    }
+}
+
+/// Has a request answered by its endpoint.
+///
+/// # Errors
+/// Nothing has been answered: what to answer, or to try again.
+async fn exchange(
+    client: &mut Client,
+    connected: Connected,
+    head: &[u8],
+    about: &mut About,
+) -> Result<Next, Refusal> {
+    let worker = client.worker.clone();
+    let Some(ask) = about.ask else { return Ok(Next::Reset) };
+    let Connected { mut permitted, mut upstream, deadline, _load } = connected;
+    let bytes = permitted.take_head();
+    let ends = client.addressed.ends.clone();
+    let sending = Sending { permitted: &permitted, bytes, head, ask };
+    let parts = about.parts(&worker, &ends);
+    let mut exchange = Exchange::new(client, sending, &mut upstream, deadline, parts);
+    let end = match exchange.begin() {
+        Ok(()) => poll_fn(|context| exchange.poll(context)).await,
+        Err(end) => end,
+    };
+    let left = exchange.finish(&end);
+    let flow = about.flow(&worker, &ends);
+    match end {
+        End::Done { keeps_client, keeps_upstream } => {
+            flow.end(FlowVerdict::Forwarded, FlowReason::None);
+            if keeps_upstream {
+                worker.upstreams.checkin(upstream, worker.clock.coarse());
+            }
+            return Ok(if keeps_client { Next::Request } else { Next::Close });
+        }
+        End::Switched => {
+            let (from_client, from_upstream) = (client.take_input(), left);
+            let still = |ends: &Addressing, address: &str| permitted.still(ends, Some(head), address);
+            return Ok(tunnel(client, about, &mut upstream.stream, (from_client, from_upstream), still).await);
+        }
+        End::Unsent => return Err(Refusal::new(502, FlowReason::UpstreamFailed).unsent(Unsent::Stale)),
+        End::Failed { status: 0, reason } => flow.end(FlowVerdict::Failed, reason),
+        End::Failed { status, reason } => {
+            let refusal = Refusal::new(status, reason);
+            // Some of the body may have been taken: where it ends is not known here any more.
+            let has_body = !matches!(ask.framing, Framing::None | Framing::Length(0));
+            return Err(if has_body { refusal.closing() } else { refusal });
+        }
+        End::ClientGone => flow.end(FlowVerdict::Failed, FlowReason::ClientGone),
+        End::Revoked(denial) => flow.revoke(&denial),
+    }
+    Ok(Next::Reset)
+}
+
+/// Serves a connection that is not looked into. The endpoint is connected to before anything is
+/// read: it may be the one who speaks first.
+async fn bytes(mut client: Client) {
+    let worker = client.worker.clone();
+    let mut about = About::new(client.addressed.accepted.since);
+    let mut tries = Tries::new(&worker);
+    let connected = loop {
+        match connect(&mut client, None, &tries, &mut about).await {
+            Ok(connected) => break connected,
+            Err(refusal) if tries.once_more(&refusal, &worker) => {}
+            Err(refusal) => {
+                about.flow(&worker, &client.addressed.ends).refuse(&refusal);
+                return client.reset();
+            }
+        }
+    };
+    let Connected { permitted, mut upstream, _load, .. } = connected;
+    let still = |ends: &Addressing, address: &str| permitted.still(ends, None, address);
+    let nothing = || Buffer::new(&worker.buffers);
+    match tunnel(&mut client, &mut about, &mut upstream.stream, (nothing(), nothing()), still).await {
+        Next::Reset => client.reset(),
+        Next::Request | Next::Close => {}
+    }
+}
+
+/// Moves bytes both ways until both ends are done; `held` is what was read of each.
+async fn tunnel(
+    client: &mut Client,
+    about: &mut About,
+    upstream: &mut tokio::net::TcpStream,
+    held: (Buffer, Buffer),
+    still: impl Fn(&Addressing, &str) -> Result<(), Denial>,
+) -> Next {
+    let worker = client.worker.clone();
+    let ends = client.addressed.ends.clone();
+    let eof = client.eof;
+    let accepted = &mut client.addressed.accepted;
+    let (from, to, by) = (accepted.client, accepted.original, accepted.by);
+    let mut tunnel = Tunnel {
+        worker: &worker,
+        live: &accepted.live,
+        flow: about.flow(&worker, &ends),
+        client: &mut accepted.stream,
+        upstream,
+        to_upstream: if eof { Half::ending(held.0) } else { Half::new(held.0) },
+        to_client: Half::new(held.1),
+    };
+    accepted.live.arm(tunnel.deadline());
+    let judge = || still(&Addressing::of(worker.view(), from, to, by), &client.address);
+    let end = poll_fn(|context| tunnel.poll(judge, context)).await;
+    let flow = tunnel.flow;
+    flow.end(FlowVerdict::Forwarded, FlowReason::None);
+    match end {
+        TunnelEnd::Closed => return Next::Close,
+        TunnelEnd::Broken(reason) => flow.end(FlowVerdict::Forwarded, reason),
+        TunnelEnd::Stalled => {
+            worker.stats.limit_tunnel_timeout.add();
+            flow.end(FlowVerdict::Forwarded, FlowReason::Limit);
+        }
+        TunnelEnd::Revoked(denial) => flow.revoke(&denial),
+    }
+    reset(tunnel.upstream);
+    Next::Reset
+}
+
+/// Counts the panic that drops it.
+struct Witness<'s>(&'s Stats);
+
+impl Drop for Witness<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.panics.add();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! One request and its answer, both under way at once: bodies are moved as they come, within
+//! bounded buffers, and neither side is read faster than the other takes.
+//!
+//! ```text
+//! client ── input ──► upload ──► endpoint          (head first, with what is there of the body)
+//! client ◄── out ──── download ◄── input ── endpoint
+//! ```
+
+use std::task::{Context, Poll, ready};
+
+use model::flow::FlowReason;
+
+use super::download::Download;
+use super::upload::Upload;
+use super::{Ask, Deadline};
+use crate::buffer::Buffer;
+use crate::client::Client;
+use crate::flow::Flow;
+use crate::io::poll_fill;
+use crate::live::Signal;
+use crate::mirror::Tee;
+use crate::permitted::{Denial, Permitted};
+use crate::upstream::Upstream;
+
+/// See the module.
+pub(crate) struct Exchange<'e> {
+    pub(super) client: &'e mut Client,
+    pub(super) upstream: &'e mut Upstream,
+    pub(super) permitted: &'e Permitted,
+    /// The client's head as it came, to be judged again.
+    pub(super) head: &'e [u8],
+    pub(super) ask: Ask,
+    pub(super) flow: &'e mut Flow,
+    pub(super) deadline: Deadline,
+    pub(super) up: Upload<'e>,
+    pub(super) down: Download,
+}
+
+/// How an exchange ended.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The answer has been sent.
+    Done {
+        /// The client's connection goes on.
+        keeps_client: bool,
+        /// The endpoint's connection can be used again.
+        keeps_upstream: bool,
+    },
+    /// The endpoint switched protocols: from here on the connection carries bytes.
+    Switched,
+    /// Nothing was sent: the connection had been closed while it was idle.
+    Unsent,
+    /// It failed. `status` is what to answer; 0 if the answer had begun.
+    Failed { status: u16, reason: FlowReason },
+    /// The client is gone, or did not wait.
+    ClientGone,
+    /// A policy change no longer permits it.
+    Revoked(Denial),
+}
+
+/// Body bytes that are copied to go out together with a head; more are sent on their own.
+pub(super) const TOGETHER_MAX: usize = 16 * 1024;
+
+/// A permitted request: the permission, the head to send, and the client's own.
+pub(crate) struct Sending<'e> {
+    pub(crate) permitted: &'e Permitted,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) head: &'e [u8],
+    pub(crate) ask: Ask,
+}
+
+impl<'e> Exchange<'e> {
+    pub(crate) fn new(
+        client: &'e mut Client,
+        sending: Sending<'e>,
+        upstream: &'e mut Upstream,
+        deadline: Deadline,
+        (flow, tee): (&'e mut Flow, &'e mut Tee),
+    ) -> Self {
+        let Sending { permitted, bytes, head, ask } = sending;
+        let up = Upload::new(bytes, &ask, &client.worker, tee);
+        let down = Download::new(&client.worker);
+        Self { client, upstream, permitted, head, ask, flow, deadline, up, down }
+    }
+
+    /// To be called before the first poll: takes what is there of the request's body.
+    pub(crate) fn begin(&mut self) -> Result<(), End> {
+        self.progress();
+        self.take_body()?;
+        if self.up.passing > 0 && self.up.passing <= TOGETHER_MAX {
+            let count = std::mem::take(&mut self.up.passing);
+            self.up.first.extend_from_slice(&self.client.input.filled()[..count]);
+            self.client.input.consume(count);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        if let Some(end) = self.poll_signals(context) {
+            return Poll::Ready(end);
+        }
+        if let Poll::Ready(Err(end)) = self.poll_upload(context) {
+            return Poll::Ready(end);
+        }
+        if let Poll::Ready(end) = self.poll_download(context) {
+            return Poll::Ready(end);
+        }
+        self.poll_watch(context)
+    }
+
+    /// Gives the memory of the head to the next one, and returns what was read from the endpoint
+    /// and not used. After [`End::Unsent`] the request's body is as before.
+    pub(crate) fn finish(self, end: &End) -> Buffer {
+        let Self { client, up, down, flow, .. } = self;
+        let mut first = up.first;
+        if matches!(end, End::Unsent) {
+            up.tee.forget(up.received);
+            let mut whole = Buffer::new(&client.worker.buffers);
+            whole.extend(&first[up.head_len..]);
+            whole.extend(client.input.filled());
+            client.input = whole;
+        } else {
+            flow.count_in(up.received);
+        }
+        first.clear();
+        client.spare = first;
+        down.input
+    }
+
+    fn poll_signals(&mut self, context: &mut Context<'_>) -> Option<End> {
+        while let Some(signal) = self.client.live().poll(context) {
+            let worker = self.client.worker.clone();
+            match signal {
+                Signal::Deadline => {
+                    worker.stats.limit_stall_timeout.add();
+                    let unanswered = !self.down.answered;
+                    return Some(if self.client.eof && unanswered {
+                        End::ClientGone
+                    } else {
+                        self.failed(504, FlowReason::Limit)
+                    });
+                }
+                Signal::Judge => {
+                    self.client.addressed.refresh(&worker);
+                    let ends = &self.client.addressed.ends;
+                    let still = self.permitted.still(ends, Some(self.head), &self.client.address);
+                    if let Err(denial) = still {
+                        return Some(End::Revoked(denial));
+                    }
+                }
+            }
+        }
+        self.deadline.poll(context).then(|| self.failed(504, FlowReason::RouteTimeout))
+    }
+
+    pub(super) fn failed(&self, status: u16, reason: FlowReason) -> End {
+        End::Failed { status: if self.down.answered { 0 } else { status }, reason }
+    }
+
+    /// Something moved: the exchange does not stand still.
+    pub(super) fn progress(&self) {
+        let timeout = self.client.worker.config.limits.stall_timeout;
+        self.client.live().arm(self.client.worker.clock.coarse() + timeout);
+    }
+
+    /// While the endpoint is awaited: whether the client is still there. What it sends already of
+    /// its next requests is kept, up to a buffer.
+    fn poll_watch(&mut self, context: &mut Context<'_>) -> Poll<End> {
+        let client = &mut *self.client;
+        while !client.eof && self.up.body.is_done() && client.input.len() < TOGETHER_MAX {
+            let stream = &mut client.addressed.accepted.stream;
+            match ready!(poll_fill(stream, &mut client.input, TOGETHER_MAX, context)) {
+                Ok(0) => {
+                    // It may have closed its sending side alone; it is waited for, but not forever.
+                    client.eof = true;
+                    if !self.down.answered {
+                        let timeout = client.worker.config.limits.half_closed_timeout;
+                        client.live().arm(client.worker.clock.now() + timeout);
+                    }
+                }
+                Ok(_) => {}
+                Err(_) => return Poll::Ready(End::ClientGone),
+            }
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,118 @@
+//! The request's half of an exchange: its head, then its body as it comes from the client.
+
+use std::task::{Context, Poll, ready};
+
+use codec::http1::Malformed;
+use model::flow::FlowReason;
+use tokio::io::AsyncWrite;
+
+use super::exchange::{End, Exchange};
+use super::{Ask, Body};
+use crate::io::{poll_fill, poll_send};
+use crate::mirror::Tee;
+use crate::worker::Worker;
+
+/// The request on its way to the endpoint.
+pub(super) struct Upload<'e> {
+    /// The head, and what was there of the body.
+    pub(super) first: Vec<u8>,
+    pub(super) first_sent: usize,
+    pub(super) head_len: usize,
+    pub(super) body: Body,
+    /// Bytes of the body so far.
+    pub(super) received: usize,
+    /// Bytes at the front of the client's input that may be sent.
+    pub(super) passing: usize,
+    /// The endpoint takes no more; it may have answered all the same.
+    pub(super) broken: bool,
+    pub(super) tee: &'e mut Tee,
+}
+
+impl<'e> Upload<'e> {
+    pub(super) fn new(head: Vec<u8>, ask: &Ask, worker: &Worker, tee: &'e mut Tee) -> Self {
+        Self {
+            head_len: head.len(),
+            first: head,
+            first_sent: 0,
+            body: Body::new(ask.framing, &worker.codec),
+            received: 0,
+            passing: 0,
+            broken: false,
+            tee,
+        }
+    }
+
+    /// Whether all of it has been sent.
+    pub(super) fn is_done(&self) -> bool {
+        self.body.is_done() && self.passing == 0 && self.first_sent == self.first.len() && !self.broken
+    }
+}
+
+impl Exchange<'_> {
+    pub(super) fn poll_upload(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
+        loop {
+            if self.up.broken {
+                return Poll::Ready(Ok(()));
+            }
+            if self.up.first_sent < self.up.first.len() {
+                let stream = &mut self.upstream.stream;
+                if ready!(poll_send(stream, &self.up.first, &mut self.up.first_sent, context)).is_err() {
+                    if self.up.first_sent == 0 && self.upstream.reused {
+                        return Poll::Ready(Err(End::Unsent));
+                    }
+                    self.up.broken = true;
+                }
+                continue;
+            }
+            if self.up.passing > 0 {
+                let bytes = &self.client.input.filled()[..self.up.passing];
+                let stream = std::pin::Pin::new(&mut self.upstream.stream);
+                match ready!(stream.poll_write(context, bytes)) {
+                    Ok(count) if count > 0 => {
+                        self.client.input.consume(count);
+                        self.up.passing -= count;
+                        self.progress();
+                    }
+                    _ => self.up.broken = true,
+                }
+                continue;
+            }
+            if self.up.body.is_done() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.client.input.is_empty() {
+                let max = self.client.worker.config.limits.buffer_bytes;
+                let client = &mut *self.client;
+                match ready!(poll_fill(
+                    &mut client.addressed.accepted.stream,
+                    &mut client.input,
+                    max,
+                    context
+                )) {
+                    Ok(count) if count > 0 => {}
+                    _ => {
+                        client.eof = true;
+                        return Poll::Ready(Err(End::ClientGone));
+                    }
+                }
+            }
+            if let Err(end) = self.take_body() {
+                return Poll::Ready(Err(end));
+            }
+        }
+    }
+
+    /// Finds out how much of the client's input belongs to the body.
+    pub(super) fn take_body(&mut self) -> Result<(), End> {
+        let taken = self.up.body.pass(self.client.input.filled());
+        let taken = taken.map_err(|error: Malformed| self.failed(error.status(), FlowReason::BadRequest))?;
+        self.up.passing = taken;
+        self.up.received += taken;
+        let worker = &self.client.worker;
+        self.up.tee.push(worker, &self.client.input.filled()[..taken]);
+        if self.up.body.is_done() {
+            self.up.tee.send(worker);
+        }
+        Ok(())
+    }
+}

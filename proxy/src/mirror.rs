@@ -1,0 +1,173 @@
+//! Copies of requests for mirrors. A copy is sent when the request's body is whole, by a task of
+//! its own: it can neither delay nor fail the request. A body beyond the limit is not copied.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use codec::http1::{Asked, parse_response};
+use model::route::{BackendTarget, Filter, Mirror};
+
+use crate::buffer::Buffer;
+use crate::flow::Flow;
+use crate::http1::{Body, Deadline};
+use crate::io::{poll_fill, poll_send};
+use crate::parsed::Room;
+use crate::permitted::Permitted;
+use crate::routed::{Context as Stages, Routed, To};
+use crate::upstream::Upstream;
+use crate::worker::Worker;
+
+/// The body of a request, kept for its mirrors.
+#[derive(Default)]
+pub(crate) struct Tee {
+    mirrors: Vec<Permitted>,
+    body: Vec<u8>,
+}
+
+/// Picks endpoints for the mirrors of a request and judges each of them: a mirror leads around no
+/// policy. What is denied or has no endpoint is left out.
+pub(crate) fn plan<'r>(routed: &Routed<'r>, context: &Stages<'r>) -> Tee {
+    let mut tee = Tee::default();
+    for filter in routed.route.iter().flat_map(|route| route.filters()) {
+        let Filter::Mirror(mirror) = filter else { continue };
+        if !is_chosen(mirror, context.worker.random()) {
+            continue;
+        }
+        let BackendTarget::Service(id) = &mirror.target else { continue };
+        let Some(backend) = context.ends.view.backends.get(id) else { continue };
+        let copy = Routed { to: To::Service(backend), ..*routed };
+        let picked = copy.pick_mirror(context);
+        let permitted = picked.and_then(|picked| picked.permit(context, Vec::new(), None::<&mut Flow>));
+        tee.mirrors.extend(permitted.ok());
+    }
+    tee
+}
+
+/// `numerator` of `denominator` requests.
+fn is_chosen(mirror: &Mirror, random: u64) -> bool {
+    let scaled = (u128::from(random) * u128::from(mirror.denominator)) >> 64;
+    scaled < u128::from(mirror.numerator)
+}
+
+impl Tee {
+    /// Keeps a part of the body, as it is on the wire.
+    pub(crate) fn push(&mut self, worker: &Worker, bytes: &[u8]) {
+        if self.mirrors.is_empty() {
+            return;
+        }
+        if self.body.len() + bytes.len() > worker.config.limits.mirror_bytes {
+            worker.stats.limit_mirror.add();
+            *self = Self::default();
+            return;
+        }
+        self.body.extend_from_slice(bytes);
+    }
+
+    /// Drops the last part, which will come again.
+    pub(crate) fn forget(&mut self, bytes: usize) {
+        self.body.truncate(self.body.len().saturating_sub(bytes));
+    }
+
+    /// The body is whole: sends the copies. Later calls do nothing.
+    pub(crate) fn send(&mut self, worker: &Rc<Worker>) {
+        if self.mirrors.is_empty() {
+            return;
+        }
+        let body: Rc<[u8]> = std::mem::take(&mut self.body).into();
+        for permitted in self.mirrors.drain(..) {
+            if worker.mirrors.get() >= worker.config.limits.mirrors {
+                worker.stats.limit_mirror.add();
+                continue;
+            }
+            worker.stats.mirrored.add();
+            let copying = copy(UnderWay::new(worker), permitted, body.clone());
+            tokio::task::spawn_local(tokio::time::timeout(worker.config.limits.mirror_timeout, copying));
+        }
+    }
+}
+
+/// Counts a copy for as long as it is under way.
+struct UnderWay(Rc<Worker>);
+
+impl UnderWay {
+    fn new(worker: &Rc<Worker>) -> Self {
+        worker.mirrors.set(worker.mirrors.get() + 1);
+        Self(worker.clone())
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.mirrors.set(self.0.mirrors.get().saturating_sub(1));
+    }
+}
+
+/// Sends one copy and reads the answer to its end, so that the connection can be used again.
+async fn copy(under_way: UnderWay, permitted: Permitted, body: Rc<[u8]>) {
+    let worker = &under_way.0;
+    let Ok(mut connected) = permitted.connect(worker, false, Deadline::none()).await else { return };
+    let is_head = connected.permitted.head().starts_with(b"HEAD ");
+    let mut bytes = connected.permitted.take_head();
+    bytes.extend_from_slice(&body);
+    let mut sent = 0;
+    let upstream = &mut connected.upstream;
+    if poll_fn(|context| poll_send(&mut upstream.stream, &bytes, &mut sent, context)).await.is_err() {
+        return;
+    }
+    let mut answer = Answer { input: Buffer::new(&worker.buffers), body: None, keeps: false, is_head };
+    let whole = poll_fn(|context| answer.poll(worker, upstream, context)).await;
+    if whole && answer.keeps && answer.input.is_empty() {
+        worker.upstreams.checkin(connected.upstream, worker.clock.coarse());
+    }
+}
+
+/// An answer that nobody reads.
+struct Answer {
+    input: Buffer,
+    body: Option<Body>,
+    keeps: bool,
+    is_head: bool,
+}
+
+impl Answer {
+    /// Whether it came to a good end.
+    fn poll(&mut self, worker: &Worker, upstream: &mut Upstream, context: &mut Context<'_>) -> Poll<bool> {
+        loop {
+            if let Some(body) = &mut self.body {
+                let Ok(taken) = body.pass(self.input.filled()) else { return Poll::Ready(false) };
+                self.input.consume(taken);
+                if body.is_done() {
+                    return Poll::Ready(true);
+                }
+            } else if self.take_head(worker) {
+                continue;
+            }
+            let max = worker.config.limits.head_bytes;
+            match ready!(poll_fill(&mut upstream.stream, &mut self.input, max, context)) {
+                Ok(count) if count > 0 => {}
+                _ => return Poll::Ready(false),
+            }
+        }
+    }
+
+    /// Takes one head off the input; false when none is whole.
+    fn take_head(&mut self, worker: &Worker) -> bool {
+        let mut room: Room<'_> = codec::http1::uninit_headers();
+        let method = if self.is_head { "HEAD" } else { "GET" };
+        let asked = Asked { method, upgrade: None };
+        let Ok(Some(head)) = parse_response(self.input.filled(), &mut room, &worker.codec, &asked) else {
+            return false;
+        };
+        if !head.is_interim() {
+            self.keeps = head.keep_alive;
+            self.body = Some(Body::new(head.framing, &worker.codec));
+        }
+        let consumed = head.head_len;
+        self.input.consume(consumed);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+//! What a stage says instead of passing a request on.
+
+use model::address::EndpointAddr;
+use model::flow::{FlowReason, FlowVerdict};
+
+use crate::permitted::Denial;
+
+/// An answer of our own, and how the flow record explains it. A connection of bytes is reset.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// Status of the answer; 0 for none: the connection closes without a word.
+    pub(crate) status: u16,
+    pub(crate) verdict: FlowVerdict,
+    pub(crate) reason: FlowReason,
+    /// `Location` of a redirect.
+    pub(crate) location: Option<String>,
+    /// The denial, if policy denied it.
+    pub(crate) denial: Option<Denial>,
+    /// The connection cannot be used after it.
+    pub(crate) closes: bool,
+    /// Whether another try could do better.
+    pub(crate) unsent: Unsent,
+}
+
+/// Why nothing was sent to the endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unsent {
+    /// It is not known that nothing was sent, or another try would fare no better.
+    No,
+    /// The endpoint did not accept a connection.
+    Unreachable(EndpointAddr),
+    /// The idle connection taken had been closed.
+    Stale,
+}
+
+impl Refusal {
+    /// A request that failed.
+    pub(crate) fn new(status: u16, reason: FlowReason) -> Self {
+        Self {
+            status,
+            verdict: FlowVerdict::Failed,
+            reason,
+            location: None,
+            denial: None,
+            closes: false,
+            unsent: Unsent::No,
+        }
+    }
+
+    /// A request that policy denied.
+    pub(crate) fn denied(denial: Denial) -> Self {
+        let refusal = Self::new(403, denial.reason);
+        Self { verdict: FlowVerdict::Denied, denial: Some(denial), ..refusal }
+    }
+
+    /// A redirect.
+    pub(crate) fn redirect(status: u16, location: String) -> Self {
+        let refusal = Self::new(status, FlowReason::None);
+        Self { verdict: FlowVerdict::Forwarded, location: Some(location), ..refusal }
+    }
+
+    /// The same, of a request that was not sent.
+    pub(crate) fn unsent(self, unsent: Unsent) -> Self {
+        Self { unsent, ..self }
+    }
+
+    /// The same, and the connection closes after it.
+    pub(crate) fn closing(self) -> Self {
+        Self { closes: true, ..self }
+    }
+
+    /// What the client reads.
+    pub(crate) fn body(&self) -> &'static str {
+        match (self.status, self.reason) {
+            (403, _) => "Access denied\r\n",
+            (408, _) => "The request took too long to arrive\r\n",
+            (405, _) => "Method not allowed\r\n",
+            (431, _) => "Request header fields too large\r\n",
+            (_, FlowReason::BadRequest) => "Bad request\r\n",
+            (_, FlowReason::NoRoute) => "No route matches\r\n",
+            (_, FlowReason::InvalidBackend) => "The route's backend is not valid\r\n",
+            (_, FlowReason::NoEndpoint) => "No endpoint is ready\r\n",
+            (_, FlowReason::ConnectFailed) => "The endpoint does not accept connections\r\n",
+            (_, FlowReason::UpstreamFailed) => "The endpoint gave no valid response\r\n",
+            (504, _) => "The endpoint took too long to answer\r\n",
+            _ => "",
+        }
+    }
+}

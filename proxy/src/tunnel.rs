@@ -1,0 +1,151 @@
+//! Bytes in both directions, until both have ended: connections that are not looked into, and
+//! those that switched protocols.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use model::flow::FlowReason;
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use crate::buffer::Buffer;
+use crate::clock::Moment;
+use crate::flow::Flow;
+use crate::io::poll_fill;
+use crate::live::{Live, Signal};
+use crate::permitted::Denial;
+use crate::worker::Worker;
+
+/// One direction: what was read and not yet written, and how far its end has come.
+pub(crate) struct Half {
+    buffer: Buffer,
+    state: HalfState,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HalfState {
+    Open,
+    /// The reader has seen the end; what is left is to be written.
+    Ending,
+    /// The end has been passed on.
+    Ended,
+}
+
+/// How a tunnel ended.
+#[derive(Debug)]
+pub(crate) enum TunnelEnd {
+    /// Both directions ended.
+    Closed,
+    /// One side broke off; the other is to be reset as well.
+    Broken(FlowReason),
+    /// Nothing moved for too long.
+    Stalled,
+    /// A policy change no longer permits it.
+    Revoked(Denial),
+}
+
+/// A client's connection and an endpoint's, joined.
+pub(crate) struct Tunnel<'t> {
+    pub(crate) worker: &'t Worker,
+    pub(crate) live: &'t Live,
+    pub(crate) flow: &'t mut Flow,
+    pub(crate) client: &'t mut TcpStream,
+    pub(crate) upstream: &'t mut TcpStream,
+    pub(crate) to_upstream: Half,
+    pub(crate) to_client: Half,
+}
+
+impl Half {
+    /// With what has been read already.
+    pub(crate) fn new(buffer: Buffer) -> Self {
+        Self { buffer, state: HalfState::Open }
+    }
+
+    /// The same, of a reader that has closed its sending side.
+    pub(crate) fn ending(buffer: Buffer) -> Self {
+        Self { buffer, state: HalfState::Ending }
+    }
+
+    /// Moves what can be moved; the bytes written are added to `moved`.
+    fn poll(
+        &mut self,
+        from: &mut TcpStream,
+        to: &mut TcpStream,
+        max: usize,
+        moved: &mut usize,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), (Side, io::Error)>> {
+        loop {
+            while !self.buffer.is_empty() {
+                let written = ready!(Pin::new(&mut *to).poll_write(context, self.buffer.filled()));
+                let count = written.map_err(|error| (Side::Writer, error))?;
+                self.buffer.consume(count);
+                *moved += count;
+            }
+            match self.state {
+                HalfState::Open => {
+                    let count = ready!(poll_fill(from, &mut self.buffer, max, context));
+                    if count.map_err(|error| (Side::Reader, error))? == 0 {
+                        self.state = HalfState::Ending;
+                    }
+                }
+                HalfState::Ending => {
+                    let shut = ready!(Pin::new(&mut *to).poll_shutdown(context));
+                    shut.map_err(|error| (Side::Writer, error))?;
+                    self.state = HalfState::Ended;
+                }
+                HalfState::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+}
+
+/// Which end of a half broke.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Reader,
+    Writer,
+}
+
+impl Tunnel<'_> {
+    /// To be polled until it ends; `still` judges it again after a policy change.
+    pub(crate) fn poll(
+        &mut self,
+        mut still: impl FnMut() -> Result<(), Denial>,
+        context: &mut Context<'_>,
+    ) -> Poll<TunnelEnd> {
+        while let Some(signal) = self.live.poll(context) {
+            match signal {
+                Signal::Deadline => return Poll::Ready(TunnelEnd::Stalled),
+                Signal::Judge => {
+                    if let Err(denial) = still() {
+                        return Poll::Ready(TunnelEnd::Revoked(denial));
+                    }
+                }
+            }
+        }
+        let max = self.worker.config.limits.buffer_bytes;
+        let (mut moved_in, mut moved_out) = (0, 0);
+        let up = self.to_upstream.poll(self.client, self.upstream, max, &mut moved_in, context);
+        let down = self.to_client.poll(self.upstream, self.client, max, &mut moved_out, context);
+        self.flow.count_in(moved_in);
+        self.flow.count_out(moved_out);
+        if moved_in + moved_out > 0 {
+            self.live.arm(self.deadline());
+        }
+        let blame = |side, reader, writer| if side == Side::Reader { reader } else { writer };
+        let (client, endpoint) = (FlowReason::ClientGone, FlowReason::UpstreamFailed);
+        match (up, down) {
+            (Poll::Ready(Err((side, _))), _) => Poll::Ready(TunnelEnd::Broken(blame(side, client, endpoint))),
+            (_, Poll::Ready(Err((side, _)))) => Poll::Ready(TunnelEnd::Broken(blame(side, endpoint, client))),
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => Poll::Ready(TunnelEnd::Closed),
+            _ => Poll::Pending,
+        }
+    }
+
+    /// Until when something has to move.
+    pub(crate) fn deadline(&self) -> Moment {
+        self.worker.clock.coarse() + self.worker.config.limits.tunnel_timeout
+    }
+}

@@ -1,0 +1,20 @@
+//! The data plane over real sockets on loopback: hand-made Snapshots, scripted endpoints, clients
+//! that count bytes. No eBPF, no privileges.
+// All of this is test code, the helpers too.
+#![allow(clippy::unwrap_used)]
+
+mod backend;
+mod client;
+mod world;
+
+mod bodies;
+mod bytes;
+mod exchanges;
+mod failures;
+mod flows;
+mod life;
+mod mirrors;
+mod policies;
+mod refused;
+mod routes;
+mod upgrades;

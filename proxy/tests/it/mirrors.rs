@@ -1,0 +1,70 @@
+//! Copies of requests that nobody waits for.
+
+use model::route::{BackendTarget, Filter, Mirror};
+use model::service::BackendId;
+
+use crate::backend::Backend;
+use crate::client::{Peer, pod, until};
+use crate::world::{Plan, ingress, nothing};
+
+fn mirror(service: u32, numerator: u32) -> Filter {
+    Filter::Mirror(Mirror { target: BackendTarget::Service(BackendId(service)), numerator, denominator: 100 })
+}
+
+#[test]
+fn a_mirror_gets_a_copy_with_its_body() {
+    let (main, copy) = (Backend::echo("main"), Backend::echo("copy"));
+    let plan = Plan::new(&[main.address]).service(&[copy.address]);
+    let world = plan.filtered("/", vec![mirror(1, 100)]).start();
+    let mut client = Peer::connect(world.gateway);
+    client.send("POST /x?y=1 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhe");
+    client.send("llo");
+    assert!(client.response().body.starts_with("main\n"));
+    client.get("/second");
+    until("copies", || copy.requests() == 2);
+    copy.request(0, |request| {
+        assert!(request.head.starts_with("POST /x?y=1 HTTP/1.1\r\n"), "{}", request.head);
+        assert_eq!(request.body, "hello");
+    });
+    assert_eq!(main.requests(), 2);
+}
+
+#[test]
+fn a_mirror_neither_delays_nor_fails_the_request() {
+    let main = Backend::echo("main");
+    let silent = Backend::script(|mut peer, _| drop(peer.rest()));
+    let closed = crate::failures::closed_port();
+    let plan = Plan::new(&[main.address]).service(&[silent.address]).service(&[closed]).service(&[]);
+    let world = plan.filtered("/", vec![mirror(1, 100), mirror(2, 100), mirror(3, 100)]).start();
+    let mut client = Peer::connect(world.gateway);
+    for _ in 0..5 {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    until("the silent one was asked", || silent.connections() > 0);
+}
+
+#[test]
+fn a_long_body_is_not_mirrored_and_a_share_is_kept() {
+    let (main, copy) = (Backend::echo("main"), Backend::echo("copy"));
+    let plan = Plan::new(&[main.address]).service(&[copy.address]);
+    let plan = plan.filtered("/none", vec![mirror(1, 0)]).filtered("/", vec![mirror(1, 100)]);
+    let world = plan.limits(|limits| limits.mirror_bytes = 10).start();
+    let mut client = Peer::connect(world.gateway);
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 11\r\n\r\nhello world");
+    assert_eq!(client.response().status(), 200);
+    client.get("/none");
+    client.get("/last");
+    until("the last copy", || copy.requests() == 1);
+    copy.request(0, |request| assert!(request.head.starts_with("GET /last ")));
+    assert_eq!(world.proxy().stats().limit_mirror, 1);
+}
+
+#[test]
+fn a_mirror_leads_around_no_policy() {
+    let (main, copy) = (Backend::echo("main"), Backend::echo_at(pod(7), "copy"));
+    let plan = Plan::new(&[main.address]).service(&[copy.address]).pod(7, ingress(nothing()));
+    let world = plan.clone().filtered("/", vec![mirror(1, 100)]).start();
+    assert_eq!(Peer::connect(world.gateway).get("/").status(), 200);
+    assert_eq!(world.proxy().stats().mirrored, 0);
+    assert_eq!(copy.connections(), 0);
+}

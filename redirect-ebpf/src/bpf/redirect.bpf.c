@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0 OR GPL-2.0
+/*
+ * The programs. Names of what they do: `from_pod` at the ingress hook of the host end of a pod's
+ * veth, `from_uplink` at that of the devices to other nodes, `to_pod` at the egress hook of the
+ * veth, `choose_listener` in the node's network namespace.
+ *
+ * What is not ours gets TC_ACT_UNSPEC, so that later programs of the same hook run.
+ */
+#include "proxy.h"
+
+#define EVERY_SIDE (FLOW_EGRESS | FLOW_INGRESS)
+
+static __always_inline int drop(const struct packet *p, struct judgement *j, __u8 reason)
+{
+	j->reason = reason;
+	report(p, j, EVENT_DROPPED);
+	return TC_ACT_SHOT;
+}
+
+static __always_inline struct config *settings(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&config, &zero);
+}
+
+static __always_inline int is_frontend(const struct address *address, __be16 port, __u8 protocol)
+{
+	struct frontend key = { .address = *address, .port = port, .protocol = protocol };
+
+	return bpf_map_lookup_elem(&frontends, &key) != 0;
+}
+
+/* Acts on a verdict; the flow is remembered if it may go on. */
+static __always_inline int act(struct packet *p, int verdict, __u32 sides, __u32 revision,
+			       struct judgement *j)
+{
+	if (verdict == VERDICT_DROP) {
+		report(p, j, EVENT_DROPPED);
+		return TC_ACT_SHOT;
+	}
+	/* Without ports the tuple names no flow. */
+	if (p->readable && begins(p)) {
+		remember(&p->tuple, sides, revision);
+		/* The same ports may have gone to the proxy before. */
+		if (is_syn(p))
+			bpf_map_delete_elem(&proxied, &p->tuple);
+		report(p, j, EVENT_FORWARDED);
+	}
+	return TC_ACT_UNSPEC;
+}
+
+/* A packet of which an end is a pod of this node or a frontend, at an ingress hook. */
+static __always_inline int enter(struct __sk_buff *skb, struct packet *p,
+				 const struct device *device, __u32 sides, struct judgement *j)
+{
+	struct config *settings_now = settings();
+	struct tuple reversed;
+	__u32 revision;
+	int verdict;
+
+	if (!settings_now)
+		return TC_ACT_SHOT;
+	revision = settings_now->revision;
+	if (p->readable && p->tuple.protocol == IPPROTO_TCP &&
+	    owned(skb, p, &p->tuple, settings_now))
+		return deliver(skb, device);
+	if (p->has_inner) {
+		reverse(&p->inner, &reversed);
+		if (reversed.protocol == IPPROTO_TCP && owned(skb, p, &reversed, settings_now))
+			return deliver(skb, device);
+		if (answers_flow(p, revision, j))
+			return TC_ACT_UNSPEC;
+	}
+	if (!p->readable && is_frontend(&p->tuple.destination, 0, 0))
+		return drop(p, j, REASON_UNREADABLE);
+	if (p->readable && is_frontend(&p->tuple.destination, p->tuple.destination_port,
+				       p->tuple.protocol)) {
+		/* Which policy holds is judged by the proxy, for the endpoint it picks. */
+		struct endpoint *source = bpf_map_lookup_elem(&endpoints, &p->tuple.source);
+
+		j->source_identity = identity_of(&p->tuple.source);
+		j->direction = DIRECTION_EGRESS;
+		j->endpoint = source ? source->id : 0;
+		if (source && (sides & FLOW_EGRESS) && source->flags & EGRESS_CLOSED)
+			return drop(p, j, REASON_CLOSED);
+		return to_proxy(skb, p, device, j);
+	}
+	verdict = p->readable ? recall(p, sides, revision, j) : VERDICT_UNKNOWN;
+	if (verdict == VERDICT_PASS)
+		return TC_ACT_UNSPEC;
+	if (verdict == VERDICT_UNKNOWN)
+		verdict = judge(&p->tuple, sides, p->readable, j);
+	if (verdict == VERDICT_PROXY)
+		return to_proxy(skb, p, device, j);
+	return act(p, verdict, sides, revision, j);
+}
+
+/* The sender of an ARP packet must be the pod, or nobody (a probe). */
+static __always_inline int arp_from_pod(struct __sk_buff *skb, struct packet *p,
+					struct judgement *j)
+{
+	struct endpoint *sender;
+	__be32 ipv4;
+
+	if (bpf_skb_load_bytes(skb, ETH_HLEN + 14, &ipv4, sizeof(ipv4)))
+		return TC_ACT_SHOT;
+	if (!ipv4)
+		return TC_ACT_UNSPEC;
+	map_ipv4(&p->tuple.source, ipv4);
+	sender = bpf_map_lookup_elem(&endpoints, &p->tuple.source);
+	if (sender && sender->ifindex == skb->ifindex)
+		return TC_ACT_UNSPEC;
+	return drop(p, j, REASON_SPOOFED);
+}
+
+static __always_inline int is_link_local(const struct address *address)
+{
+	return (address->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000) ||
+	       !(address->word[0] | address->word[1] | address->word[2] | address->word[3]);
+}
+
+SEC("classifier")
+int from_pod(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct device *device = bpf_map_lookup_elem(&devices, &ifindex);
+	struct judgement j = { .direction = DIRECTION_EGRESS };
+	struct packet p = {};
+	struct endpoint *source;
+
+	/* Written before the program is attached. */
+	if (!device)
+		return TC_ACT_SHOT;
+	if (skb->protocol == bpf_htons(ETH_P_ARP) && !skb->vlan_present)
+		return arp_from_pod(skb, &p, &j);
+	if (!read_packet(skb, device->flags, &p)) {
+		/* Other link layer protocols and VLAN tags would go around the policy. */
+		if (device->flags & (EGRESS_ENFORCED | EGRESS_CLOSED))
+			return drop(&p, &j, REASON_UNREADABLE);
+		return TC_ACT_UNSPEC;
+	}
+	source = bpf_map_lookup_elem(&endpoints, &p.tuple.source);
+	if (source && source->ifindex == ifindex)
+		return p.neighbour ? TC_ACT_UNSPEC : enter(skb, &p, device, EVERY_SIDE, &j);
+	if (p.neighbour && is_link_local(&p.tuple.source))
+		return TC_ACT_UNSPEC;
+	return drop(&p, &j, REASON_SPOOFED);
+}
+
+SEC("classifier")
+int from_uplink(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct device *device = bpf_map_lookup_elem(&devices, &ifindex);
+	struct judgement j = { .direction = DIRECTION_INGRESS };
+	struct packet p = {};
+
+	if (!device || !read_packet(skb, device->flags, &p) || p.neighbour)
+		return TC_ACT_UNSPEC;
+	/* The node's own traffic is none of ours. */
+	if (!bpf_map_lookup_elem(&endpoints, &p.tuple.destination) &&
+	    !is_frontend(&p.tuple.destination, 0, 0))
+		return TC_ACT_UNSPEC;
+	return enter(skb, &p, device, FLOW_INGRESS, &j);
+}
+
+/* The node's own processes may reach its pods (health checks), and the pods may answer. */
+static __always_inline int from_host(const struct packet *p)
+{
+	struct tuple reversed;
+
+	reverse(&p->tuple, &reversed);
+	if (p->readable && !(p->tcp_flags & TCP_RST) && !bpf_map_lookup_elem(&flows, &reversed))
+		remember(&p->tuple, FLOW_HOST, 0);
+	return TC_ACT_UNSPEC;
+}
+
+SEC("classifier")
+int to_pod(struct __sk_buff *skb)
+{
+	__u32 ifindex = skb->ifindex;
+	struct device *device = bpf_map_lookup_elem(&devices, &ifindex);
+	struct judgement j = { .direction = DIRECTION_INGRESS };
+	struct config *settings_now = settings();
+	struct packet p = {};
+	struct endpoint *destination;
+	int verdict, enforced;
+
+	if (!device || !settings_now)
+		return TC_ACT_SHOT;
+	/* Marks do not survive the way out of another namespace, nor does this index. */
+	if (!skb->ingress_ifindex && (skb->mark & MARK_MASK) == MARK_FROM_PROXY)
+		return TC_ACT_UNSPEC;
+	if (skb->protocol == bpf_htons(ETH_P_ARP) && !skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	enforced = device->flags & (INGRESS_ENFORCED | INGRESS_CLOSED);
+	if (!read_packet(skb, device->flags, &p))
+		return enforced ? drop(&p, &j, REASON_UNREADABLE) : TC_ACT_UNSPEC;
+	if (p.neighbour)
+		return TC_ACT_UNSPEC;
+	if (!skb->ingress_ifindex)
+		return from_host(&p);
+	destination = bpf_map_lookup_elem(&endpoints, &p.tuple.destination);
+	/* Multicast, broadcast: no policy names them. */
+	if (!destination || destination->ifindex != ifindex)
+		return enforced ? drop(&p, &j, REASON_DEFAULT_DENY) : TC_ACT_UNSPEC;
+	if (p.has_inner && answers_flow(&p, settings_now->revision, &j))
+		return TC_ACT_UNSPEC;
+	verdict = p.readable ? recall(&p, FLOW_INGRESS, settings_now->revision, &j) :
+			       VERDICT_UNKNOWN;
+	if (verdict == VERDICT_PASS)
+		return TC_ACT_UNSPEC;
+	if (verdict == VERDICT_UNKNOWN)
+		verdict = judge(&p.tuple, FLOW_INGRESS, p.readable, &j);
+	/* It came by a way where the proxy could not be given it: closed. */
+	if (verdict == VERDICT_PROXY)
+		return drop(&p, &j, REASON_NO_PROXY);
+	return act(&p, verdict, FLOW_INGRESS, settings_now->revision, &j);
+}
+
+/* The listener for a connection that was steered to this node's stack; all others go their way. */
+SEC("sk_lookup")
+int choose_listener(struct bpf_sk_lookup *ctx)
+{
+	struct tuple tuple = { .protocol = ctx->protocol };
+	struct bpf_sock *listener;
+	__u32 *slot;
+	long error;
+
+	if (ctx->protocol != IPPROTO_TCP)
+		return SK_PASS;
+	if (ctx->family == 2 /* AF_INET */) {
+		map_ipv4(&tuple.source, ctx->remote_ip4);
+		map_ipv4(&tuple.destination, ctx->local_ip4);
+	} else {
+		for (int i = 0; i < 4; i++) {
+			tuple.source.word[i] = ctx->remote_ip6[i];
+			tuple.destination.word[i] = ctx->local_ip6[i];
+		}
+	}
+	tuple.source_port = ctx->remote_port;
+	tuple.destination_port = bpf_htons(ctx->local_port);
+	slot = bpf_map_lookup_elem(&proxied, &tuple);
+	if (!slot)
+		return SK_PASS;
+	listener = bpf_map_lookup_elem(&listeners, slot);
+	if (!listener)
+		return SK_DROP;
+	error = bpf_sk_assign(ctx, listener, 0);
+	bpf_sk_release(listener);
+	return error ? SK_DROP : SK_PASS;
+}
+
+char _license[] SEC("license") = "GPL";

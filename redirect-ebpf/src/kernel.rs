@@ -1,0 +1,155 @@
+//! The eBPF object in the kernel: loading it, with the pinned maps of a process before where they
+//! fit.
+
+use std::fs;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use aya::maps::lpm_trie::LpmTrie;
+use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray, SockMap};
+use aya::programs::{Program, SchedClassifier, SkLookup};
+use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
+
+use crate::abi;
+use crate::error::Error;
+
+/// The compiled programs.
+pub(crate) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirect.bpf.o"));
+
+pub(crate) const FROM_POD: &str = "from_pod";
+pub(crate) const FROM_UPLINK: &str = "from_uplink";
+pub(crate) const TO_POD: &str = "to_pod";
+pub(crate) const CHOOSE_LISTENER: &str = "choose_listener";
+
+/// What a map must be like to be taken up again: name, type, sizes of key and value, entries.
+/// 0 entries: as configured.
+pub(crate) const MAPS: [(&str, MapType, u32, u32, u32); 12] = [
+    ("identities", MapType::LpmTrie, 20, 4, 262_144),
+    ("endpoints", MapType::Hash, 16, 16, 8192),
+    ("devices", MapType::Hash, 4, 12, 4096),
+    ("policy", MapType::LpmTrie, 16, 8, 524_288),
+    ("frontends", MapType::Hash, 20, 4, 131_072),
+    ("flows", MapType::LruHash, 40, 16, 0),
+    ("proxied", MapType::LruHash, 40, 4, 0),
+    ("listeners", MapType::SockMap, 4, 4, 512),
+    ("config", MapType::Array, 4, 16, 1),
+    ("events", MapType::RingBuf, 0, 0, 524_288),
+    ("reported", MapType::LruHash, 40, 16, 4096),
+    ("counters", MapType::PerCpuArray, 4, 8, abi::COUNTERS),
+];
+
+/// The loaded programs, ready to attach.
+#[derive(Debug)]
+pub(crate) struct Programs {
+    pub(crate) from_pod: OwnedFd,
+    pub(crate) from_uplink: OwnedFd,
+    pub(crate) to_pod: OwnedFd,
+    pub(crate) choose_listener: OwnedFd,
+}
+
+pub(crate) type Identities = LpmTrie<MapData, abi::Address, u32>;
+pub(crate) type Policy = LpmTrie<MapData, abi::PolicyData, abi::PolicyValue>;
+pub(crate) type Hash<K, V> = HashMap<MapData, K, V>;
+
+/// The maps that user space reads or writes.
+pub(crate) struct Maps {
+    pub(crate) identities: Identities,
+    pub(crate) endpoints: Hash<abi::Address, abi::Endpoint>,
+    pub(crate) devices: Hash<u32, abi::Device>,
+    pub(crate) policy: Policy,
+    pub(crate) frontends: Hash<abi::Frontend, u32>,
+    pub(crate) flows: Hash<abi::Tuple, abi::Flow>,
+    pub(crate) listeners: SockMap<MapData>,
+    pub(crate) config: Array<MapData, abi::Config>,
+    pub(crate) counters: PerCpuArray<MapData, u64>,
+}
+
+/// Loads the programs; maps are opened where `dir` has them pinned, else made and pinned there.
+/// `flows` is the size of the flow maps, in entries.
+pub(crate) fn load(dir: &Path, flows: u32) -> Result<(Programs, Maps), Error> {
+    discard_unfit(dir, flows)?;
+    let mut ebpf = EbpfLoader::new()
+        .default_map_pin_directory(dir)
+        .map_max_entries("flows", flows)
+        .map_max_entries("proxied", flows)
+        .load(OBJECT)
+        .map_err(|source| Error::Load { source: Box::new(source) })?;
+    let programs = Programs {
+        from_pod: classifier(&mut ebpf, FROM_POD)?,
+        from_uplink: classifier(&mut ebpf, FROM_UPLINK)?,
+        to_pod: classifier(&mut ebpf, TO_POD)?,
+        choose_listener: sk_lookup(&mut ebpf, CHOOSE_LISTENER)?,
+    };
+    let maps = Maps {
+        identities: trie(&mut ebpf, "identities")?,
+        endpoints: hash(&mut ebpf, "endpoints")?,
+        devices: hash(&mut ebpf, "devices")?,
+        policy: trie(&mut ebpf, "policy")?,
+        frontends: hash(&mut ebpf, "frontends")?,
+        flows: hash(&mut ebpf, "flows")?,
+        listeners: map(&mut ebpf, "listeners")?.try_into().map_err(Error::map("listeners", "open"))?,
+        config: map(&mut ebpf, "config")?.try_into().map_err(Error::map("config", "open"))?,
+        counters: map(&mut ebpf, "counters")?.try_into().map_err(Error::map("counters", "open"))?,
+    };
+    Ok((programs, maps))
+}
+
+/// Unpins maps that are not what the programs expect: aya would take them as they are. Programs
+/// attached before go on with them until they are replaced.
+fn discard_unfit(dir: &Path, flows: u32) -> Result<(), Error> {
+    for (name, kind, key, value, entries) in MAPS {
+        let path = dir.join(name);
+        if !path.exists() {
+            continue;
+        }
+        let entries = if entries == 0 { flows } else { entries };
+        let info = MapInfo::from_pin(&path).map_err(Error::map(name, "open the pin"))?;
+        let fits = info.map_type().ok() == Some(kind)
+            && info.key_size() == key
+            && info.value_size() == value
+            && info.max_entries() == entries;
+        if !fits {
+            tracing::info!(path = %path.display(), "pinned map does not fit; making it anew");
+            fs::remove_file(&path).map_err(|error| Error::path("remove", path, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn absent(what: &str) -> Error {
+    Error::Absent { what: format!("{what} in the eBPF object") }
+}
+
+fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Error> {
+    ebpf.program_mut(name).ok_or_else(|| absent(name))
+}
+
+fn classifier(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+    let failed = |source| Error::program(name, "load", "", source);
+    let program: &mut SchedClassifier = program(ebpf, name)?.try_into().map_err(failed)?;
+    program.load().map_err(failed)?;
+    let descriptor = program.fd().map_err(failed)?.as_fd();
+    descriptor.try_clone_to_owned().map_err(|error| Error::path("duplicate the descriptor of", name, error))
+}
+
+fn sk_lookup(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
+    let failed = |source| Error::program(name, "load", "", source);
+    let program: &mut SkLookup = program(ebpf, name)?.try_into().map_err(failed)?;
+    program.load().map_err(failed)?;
+    let descriptor = program.fd().map_err(failed)?.as_fd();
+    descriptor.try_clone_to_owned().map_err(|error| Error::path("duplicate the descriptor of", name, error))
+}
+
+fn map(ebpf: &mut Ebpf, name: &str) -> Result<Map, Error> {
+    ebpf.take_map(name).ok_or_else(|| absent(name))
+}
+
+fn hash<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<Hash<K, V>, Error> {
+    let typed: Result<_, MapError> = map(ebpf, name)?.try_into();
+    typed.map_err(Error::map(name, "open"))
+}
+
+fn trie<K: Pod, V: Pod>(ebpf: &mut Ebpf, name: &'static str) -> Result<LpmTrie<MapData, K, V>, Error> {
+    let typed: Result<_, MapError> = map(ebpf, name)?.try_into();
+    typed.map_err(Error::map(name, "open"))
+}

@@ -1,0 +1,18 @@
+//! Redirection through real sockets in network namespaces.
+//!
+//! Every test builds its own node: namespaces, veths, a bpffs below a temporary folder. Needs root;
+//! without it each test says `SKIP ebpf: …` and passes.
+// Helpers of tests are tests; the system calls are setns, setsockopt and shutdown.
+#![allow(clippy::unwrap_used, unsafe_code)]
+
+mod bridge;
+mod deny;
+mod flow_map;
+mod icmp;
+mod lifecycle;
+mod namespace;
+mod node;
+mod proxied;
+mod socket;
+mod time_wait;
+mod unreadable;

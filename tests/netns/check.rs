@@ -1,0 +1,91 @@
+//! `weir check` and `weir explain`, as a user calls them. No root needed.
+
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+use tests::weir::binary;
+
+use crate::world::GET_PUBLIC;
+
+/// A folder of its own with these files; removed when dropped.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str, files: &[(&str, &str)]) -> Self {
+        let path = std::env::temp_dir().join(format!("weir-check-{}-{name}", std::process::id()));
+        std::fs::create_dir_all(&path).unwrap();
+        for (file, text) in files {
+            std::fs::write(path.join(file), text).unwrap();
+        }
+        Self(path)
+    }
+
+    fn weir(&self, command: &str, arguments: &[&str]) -> Output {
+        Command::new(binary()).arg(command).arg(&self.0).args(arguments).output().unwrap()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+#[test]
+fn problems_name_file_line_object_and_field() {
+    let unread = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n";
+    // Name, file, flags, whether it passes, what is said.
+    type Row<'a> = (&'a str, &'a str, &'a [&'a str], bool, &'a [&'a str]);
+    let table: [Row<'_>; 6] = [
+        ("good", GET_PUBLIC, &[], true, &["0 errors, 0 warnings"]),
+        ("field", &GET_PUBLIC.replace("ingress:", "ingres:"), &[], false, &["a.yaml:", "CiliumNetworkPolicy default/api: ", "ingres"]),
+        ("regex", &GET_PUBLIC.replace("/public", "'/public('"), &[], false, &["a.yaml:", "CiliumNetworkPolicy default/api: ", "spec.ingress[0].toPorts[0].rules.http[0].path"]),
+        ("twice", &format!("{GET_PUBLIC}\n---\n{GET_PUBLIC}"), &[], false, &["a.yaml:", "CiliumNetworkPolicy default/api: "]),
+        ("kind", unread, &[], true, &["warning: ", "Deployment", "0 errors, 1 warning"]),
+        ("strict", unread, &["--strict"], false, &["error: ", "Deployment", "1 error, 0 warnings"]),
+    ];
+    for (name, text, arguments, passes, parts) in table {
+        let folder = Folder::new(name, &[("a.yaml", text)]);
+        let output = folder.weir("check", arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(i32::from(!passes)), "{name}: {said}");
+        for part in parts {
+            assert!(said.contains(part), "{name}: no {part:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn explain_answers_from_files() {
+    let pods = ["frontend", "api"].map(|name| {
+        format!(
+            "apiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, namespace: default, labels: {{role: {name}, app: {name}}}}}\n\
+             spec: {{containers: [{{name: c, image: i}}]}}\nstatus: {{podIP: 10.0.0.{}}}\n",
+            name.len()
+        )
+    });
+    let folder = Folder::new("explain", &[("pods.yaml", &pods.join("---\n")), ("policy.yaml", GET_PUBLIC)]);
+    let ask = |method: &str, more: &[&str]| {
+        let question = ["--from", "default/frontend", "--to", "default/api:80", "--method", method, "--path", "/public"];
+        let output = folder.weir("explain", &[&question, more].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(ask("POST", &[]).to_lowercase().contains("denied"));
+    assert!(ask("GET", &[]).contains("spec.ingress[0]"));
+    let json: serde_json::Value = serde_json::from_str(&ask("POST", &["--output", "json"])).unwrap();
+    assert!(json.is_object());
+    let nobody = folder.weir("explain", &["--from", "default/nobody", "--to", "default/api:80"]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nobody.stderr).contains("nobody"));
+}
+
+#[test]
+fn help_and_version_are_there() {
+    for arguments in [&["--version"][..], &["--help"], &["run", "--help"], &["cleanup", "--help"]] {
+        let output = Command::new(binary()).args(arguments).output().unwrap();
+        assert!(output.status.success() && !output.stdout.is_empty(), "{arguments:?}");
+    }
+    let wrong = Command::new(binary()).args(["run"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2), "no PATH");
+}

@@ -1,0 +1,91 @@
+//! Flow records on standard output.
+
+use std::process::{Command, Stdio};
+
+use tests::client::Client;
+use tests::lab::NODE;
+use tests::{Lab, Weir, until};
+
+use crate::world::World;
+
+/// The command line of `weir run` on the lab, with pipes that the test holds.
+fn run(lab: &Lab, output: &str) -> Command {
+    let mut command = Weir::command(lab, "run");
+    command.arg(lab.config()).args(["--node", NODE, "--output", output, "--bpffs"]);
+    command.arg(lab.bpffs().join("weir")).stdin(Stdio::null()).stderr(Stdio::null());
+    command
+}
+
+fn ready(lab: &Lab) {
+    until("weir to serve", || {
+        (tests::weir::ask(lab, "ready").as_deref() == Some("ready")).then_some(())
+    });
+}
+
+/// Far more records than pipe, queue and rings hold.
+#[test]
+fn a_blocked_reader_stalls_nobody() {
+    needs_lab!();
+    let world = World::policed();
+    let mut weir = run(&world.lab, "json").stdout(Stdio::piped()).spawn().unwrap();
+    ready(&world.lab);
+    let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
+    for _ in 0..20_000 {
+        assert_eq!(client.get("/public").unwrap().status, 200);
+    }
+    // Nor does it keep the process from ending.
+    let pid = rustix::process::Pid::from_child(&weir);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let status = until("weir to end", || weir.try_wait().unwrap());
+    assert!(status.success());
+}
+
+#[test]
+fn a_reader_that_went_away_stalls_nobody() {
+    needs_lab!();
+    let world = World::policed();
+    let mut weir = run(&world.lab, "text").stdout(Stdio::piped()).spawn().unwrap();
+    drop(weir.stdout.take());
+    ready(&world.lab);
+    let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
+    for _ in 0..100 {
+        assert_eq!(client.get("/public").unwrap().status, 200);
+    }
+    assert!(weir.try_wait().unwrap().is_none());
+    weir.kill().unwrap();
+    weir.wait().unwrap();
+}
+
+#[test]
+fn records_say_who_to_whom_and_why() {
+    needs_lab!();
+    let world = World::policed();
+    let weir = Weir::start(&world.lab);
+    let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
+    client.get("/public?secret=1").unwrap();
+    client.get("/public").unwrap();
+    let flow = weir.wait_flow("the allowed request", |flow| flow["http"]["status"] == 200);
+    let expected = [
+        ("/source/ip", world.frontend.v4.to_string()),
+        ("/source/pod", "frontend".into()),
+        ("/source/namespace", "default".into()),
+        ("/destination/ip", world.api.v4.to_string()),
+        ("/destination/pod", "api".into()),
+        ("/protocol", "TCP".into()),
+        ("/verdict", "FORWARDED".into()),
+        ("/direction", "ingress".into()),
+        ("/http/method", "GET".into()),
+        ("/http/path", "/public".into()),
+    ];
+    for (place, value) in expected {
+        assert_eq!(flow.pointer(place).and_then(|v| v.as_str()), Some(value.as_str()), "{place}");
+    }
+    assert_eq!(flow["destination"]["port"], 80);
+    assert_eq!(flow["bytes_out"], 3);
+    let labels = flow["source"]["labels"].to_string();
+    assert!(labels.contains("k8s:role=frontend"), "{labels}");
+    drop(client);
+    weir.wait_flow("the connection's end", |flow| {
+        flow["source"]["pod"] == "frontend" && flow["http"].is_null()
+    });
+}

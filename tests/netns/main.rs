@@ -1,0 +1,28 @@
+//! The built binary on real sockets: redirection, policy, routing, life and death of its
+//! processes, in network namespaces. Skips loudly without root.
+// All of it is tests, helpers between them included.
+#![allow(clippy::unwrap_used)]
+
+/// Returns from the test if namespaces cannot be had here, and says so.
+macro_rules! needs_lab {
+    () => {{
+        fn here() {}
+        let test = std::any::type_name_of_val(&here).trim_end_matches("::here");
+        if !tests::requirements::met(test) {
+            return;
+        }
+    }};
+}
+
+mod check;
+mod configuration;
+mod flows;
+mod gateway;
+mod http_errors;
+mod kernel;
+mod lifecycle;
+mod policy;
+mod reload;
+mod services;
+mod source;
+mod world;
