@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use codec::http1::write::{self, Reply};
 use codec::http1::{self, Version};
 use codec::{Detected, detect};
-use model::flow::{FlowReason, HttpFlow};
+use model::flow::{FlowReason, FlowVerdict, HttpFlow};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -146,6 +146,9 @@ impl Client {
                     self.addressed.refresh(&worker);
                     if self.addressed.ends.is_closed() {
                         worker.stats.revoked.add();
+                        let since = self.addressed.accepted.since;
+                        let mut flow = Flow::connection(&worker, &self.addressed.ends, since);
+                        flow.end(FlowVerdict::Denied, FlowReason::PolicyRevoked);
                         self.input.release();
                         return Poll::Ready(Wait::End);
                     }

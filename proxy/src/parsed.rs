@@ -123,7 +123,7 @@ pub(crate) struct Headers<'r> {
     many: Vec<HeaderView<'r>>,
 }
 
-const FEW: usize = 24;
+const FEW: usize = 16;
 
 impl<'r> Headers<'r> {
     pub(crate) fn of(views: impl IntoIterator<Item = HeaderView<'r>>) -> Self {

@@ -55,3 +55,6 @@ fn set_ip(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result
         unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_IP, option, (&raw const value).cast(), len) };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
+
+#[cfg(test)]
+mod tests;

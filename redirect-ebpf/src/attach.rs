@@ -64,10 +64,10 @@ pub(crate) fn owner(dir: &Path) -> Result<Owner, Error> {
     let Some(link) = bpffs::open(&path)? else {
         return Ok(Owner::Nobody);
     };
-    let target = sys::link_target(link.as_fd()).map_err(|source| Error::Link {
+    let target = sys::link_target(link.as_fd()).map_err(|cause| Error::Link {
         action: "look at the link",
         path,
-        source,
+        cause,
     })?;
     Ok(match target {
         0 => Owner::Gone,
@@ -125,7 +125,7 @@ impl Links {
     ) -> Result<(), Error> {
         let failed = |action| {
             let path = path.clone();
-            move |source| Error::Link { action, path, source }
+            move |cause| Error::Link { action, path, cause }
         };
         if let Some(link) = bpffs::open(&path)? {
             let link = link.as_fd();

@@ -1,4 +1,5 @@
-//! Errors, each with the object it concerns and the remedy where there is one.
+//! Errors, each with the object it concerns and the remedy where there is one. `Display` tells the
+//! whole of it, cause included: nothing is left for `source`.
 
 use std::io;
 use std::path::PathBuf;
@@ -12,23 +13,23 @@ use aya::programs::ProgramError;
 #[non_exhaustive]
 pub enum Error {
     /// A path of the pin directory.
-    #[error("{action} {}: {source}{}", path.display(), remedy(source))]
+    #[error("{action} {}: {cause}{}", path.display(), remedy(cause))]
     Path {
         /// What was tried.
         action: &'static str,
         /// On what.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        cause: io::Error,
     },
     /// The eBPF object.
-    #[error("load the eBPF programs: {source}{}", remedy_of(source))]
+    #[error("load the eBPF programs: {cause}{}", remedy_of(cause))]
     Load {
         /// Why it failed; with the verifier's log if it was the verifier.
-        source: Box<EbpfError>,
+        cause: Box<EbpfError>,
     },
     /// One program of it.
-    #[error("{action} eBPF program {program}{}: {source}{}", on(device), remedy_of(source))]
+    #[error("{action} eBPF program {program}{}: {cause}{}", on(device), remedy_of(cause))]
     Program {
         /// What was tried.
         action: &'static str,
@@ -37,27 +38,27 @@ pub enum Error {
         /// The device it is for; empty: none.
         device: String,
         /// Why it failed.
-        source: Box<ProgramError>,
+        cause: Box<ProgramError>,
     },
     /// A link of a program, by a plain system call.
-    #[error("{action} {}: {source}{}", path.display(), remedy(source))]
+    #[error("{action} {}: {cause}{}", path.display(), remedy(cause))]
     Link {
         /// The call.
         action: &'static str,
         /// The pinned link.
         path: PathBuf,
         /// Why it failed.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A map.
-    #[error("eBPF map {map}: {action}: {source}{}", remedy_of(source))]
+    #[error("eBPF map {map}: {action}: {cause}{}", remedy_of(cause))]
     Map {
         /// The map's name.
         map: &'static str,
         /// What was tried.
         action: &'static str,
         /// Why it failed.
-        source: Box<MapError>,
+        cause: Box<MapError>,
     },
     /// The object or a pin lacks what belongs there.
     #[error("{what} is missing; rebuild, or run `weir cleanup` and start again")]
@@ -76,12 +77,12 @@ pub enum Error {
     },
     /// A rule or route that brings redirected packets to the proxy, or a question to the kernel's
     /// routing.
-    #[error("netlink: {action}: {source}{}", remedy(source))]
+    #[error("netlink: {action}: {cause}{}", remedy(cause))]
     Netlink {
         /// What was tried.
         action: String,
         /// Why it failed.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A worker number beyond those configured.
     #[error("worker {worker} of {workers}: no such listener slot")]
@@ -94,21 +95,21 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn path(action: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        Self::Path { action, path: path.into(), source }
+    pub(crate) fn path(action: &'static str, path: impl Into<PathBuf>, cause: io::Error) -> Self {
+        Self::Path { action, path: path.into(), cause }
     }
 
     pub(crate) fn map(map: &'static str, action: &'static str) -> impl Fn(MapError) -> Self {
-        move |source| Self::Map { map, action, source: Box::new(source) }
+        move |cause| Self::Map { map, action, cause: Box::new(cause) }
     }
 
     pub(crate) fn program(
         program: &'static str,
         action: &'static str,
         device: &str,
-        source: ProgramError,
+        cause: ProgramError,
     ) -> Self {
-        Self::Program { action, program, device: device.to_owned(), source: Box::new(source) }
+        Self::Program { action, program, device: device.to_owned(), cause: Box::new(cause) }
     }
 }
 

@@ -73,7 +73,7 @@ pub(crate) fn load(dir: &Path, flows: u32) -> Result<(Programs, Maps), Error> {
         .map_max_entries("flows", flows)
         .map_max_entries("proxied", flows)
         .load(OBJECT)
-        .map_err(|source| Error::Load { source: Box::new(source) })?;
+        .map_err(|cause| Error::Load { cause: Box::new(cause) })?;
     let programs = Programs {
         from_pod: classifier(&mut ebpf, FROM_POD)?,
         from_uplink: classifier(&mut ebpf, FROM_UPLINK)?,

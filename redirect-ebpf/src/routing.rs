@@ -64,7 +64,7 @@ fn gone(result: io::Result<()>) -> io::Result<bool> {
 }
 
 fn open() -> Result<Netlink, Error> {
-    Netlink::new().map_err(|source| Error::Netlink { action: "open a socket".to_owned(), source })
+    Netlink::new().map_err(|cause| Error::Netlink { action: "open a socket".to_owned(), cause })
 }
 
 /// IPv6 may be compiled out or disabled at boot.
@@ -75,7 +75,7 @@ fn families() -> impl Iterator<Item = AddressFamily> {
 
 fn error(verb: &'static str, what: &'static str, family: AddressFamily) -> impl FnOnce(io::Error) -> Error {
     let version = if family == AddressFamily::Inet { "IPv4" } else { "IPv6" };
-    move |source| Error::Netlink { action: format!("{verb} the {version} {what} of table {TABLE}"), source }
+    move |cause| Error::Netlink { action: format!("{verb} the {version} {what} of table {TABLE}"), cause }
 }
 
 fn rule(family: AddressFamily) -> RuleMessage {

@@ -38,9 +38,31 @@ fn problems_name_file_line_object_and_field() {
     type Row<'a> = (&'a str, &'a str, &'a [&'a str], bool, &'a [&'a str]);
     let table: [Row<'_>; 6] = [
         ("good", GET_PUBLIC, &[], true, &["0 errors, 0 warnings"]),
-        ("field", &GET_PUBLIC.replace("ingress:", "ingres:"), &[], false, &["a.yaml:", "CiliumNetworkPolicy default/api: ", "ingres"]),
-        ("regex", &GET_PUBLIC.replace("/public", "'/public('"), &[], false, &["a.yaml:", "CiliumNetworkPolicy default/api: ", "spec.ingress[0].toPorts[0].rules.http[0].path"]),
-        ("twice", &format!("{GET_PUBLIC}\n---\n{GET_PUBLIC}"), &[], false, &["a.yaml:", "CiliumNetworkPolicy default/api: "]),
+        (
+            "field",
+            &GET_PUBLIC.replace("ingress:", "ingres:"),
+            &[],
+            false,
+            &["a.yaml:", "CiliumNetworkPolicy default/api: ", "ingres"],
+        ),
+        (
+            "regex",
+            &GET_PUBLIC.replace("/public", "'/public('"),
+            &[],
+            false,
+            &[
+                "a.yaml:",
+                "CiliumNetworkPolicy default/api: ",
+                "spec.ingress[0].toPorts[0].rules.http[0].path",
+            ],
+        ),
+        (
+            "twice",
+            &format!("{GET_PUBLIC}\n---\n{GET_PUBLIC}"),
+            &[],
+            false,
+            &["a.yaml:", "CiliumNetworkPolicy default/api: "],
+        ),
         ("kind", unread, &[], true, &["warning: ", "Deployment", "0 errors, 1 warning"]),
         ("strict", unread, &["--strict"], false, &["error: ", "Deployment", "1 error, 0 warnings"]),
     ];
@@ -66,7 +88,8 @@ fn explain_answers_from_files() {
     });
     let folder = Folder::new("explain", &[("pods.yaml", &pods.join("---\n")), ("policy.yaml", GET_PUBLIC)]);
     let ask = |method: &str, more: &[&str]| {
-        let question = ["--from", "default/frontend", "--to", "default/api:80", "--method", method, "--path", "/public"];
+        let question =
+            ["--from", "default/frontend", "--to", "default/api:80", "--method", method, "--path", "/public"];
         let output = folder.weir("explain", &[&question, more].concat());
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8_lossy(&output.stdout).into_owned()

@@ -30,9 +30,7 @@ fn a_refused_change_leaves_the_last_good_version_in_force() {
         assert_eq!(get(&world, "/private"), 403, "{what}");
         assert!(world.stranger.connect(world.api.at(80)).is_err(), "{what}");
         world.lab.write("policy.yaml", GET_PUBLIC);
-        until("the problem to be gone", || {
-            weir.ask("problems").filter(|problems| problems.is_empty())
-        });
+        until("the problem to be gone", || weir.ask("problems").filter(|problems| problems.is_empty()));
     }
 }
 

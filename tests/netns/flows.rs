@@ -17,9 +17,7 @@ fn run(lab: &Lab, output: &str) -> Command {
 }
 
 fn ready(lab: &Lab) {
-    until("weir to serve", || {
-        (tests::weir::ask(lab, "ready").as_deref() == Some("ready")).then_some(())
-    });
+    until("weir to serve", || (tests::weir::ask(lab, "ready").as_deref() == Some("ready")).then_some(()));
 }
 
 /// Far more records than pipe, queue and rings hold.
@@ -62,7 +60,6 @@ fn records_say_who_to_whom_and_why() {
     let world = World::policed();
     let weir = Weir::start(&world.lab);
     let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
-    client.get("/public?secret=1").unwrap();
     client.get("/public").unwrap();
     let flow = weir.wait_flow("the allowed request", |flow| flow["http"]["status"] == 200);
     let expected = [
@@ -84,8 +81,24 @@ fn records_say_who_to_whom_and_why() {
     assert_eq!(flow["bytes_out"], 3);
     let labels = flow["source"]["labels"].to_string();
     assert!(labels.contains("k8s:role=frontend"), "{labels}");
-    drop(client);
-    weir.wait_flow("the connection's end", |flow| {
-        flow["source"]["pod"] == "frontend" && flow["http"].is_null()
-    });
+}
+
+/// The running Weir explains itself by the Snapshot that it serves by.
+#[test]
+fn the_running_weir_explains() {
+    needs_lab!();
+    let world = World::policed();
+    let _weir = Weir::start(&world.lab);
+    let ask = |method: &str| {
+        let mut explain = Weir::command(&world.lab, "explain");
+        explain.args(["--from", "default/frontend", "--to", "default/api:80"]);
+        let output = explain.args(["--method", method, "--path", "/public"]).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    assert!(ask("POST").contains("DENIED"));
+    assert!(!ask("GET").contains("DENIED"));
+    let mut nobody = Weir::command(&world.lab, "explain");
+    let output = nobody.args(["--from", "default/nobody", "--to", "default/api:80"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
 }

@@ -39,10 +39,10 @@ fn outside_is_reserved_ingress_and_a_pod_keeps_its_identity() {
     });
     assert_eq!(flow["verdict"], "DENIED");
     let before = weir.revision();
-    world.lab.write("policy.yaml", &FRONTEND_ONLY.replace(
-        "  - fromEndpoints",
-        "  - fromEntities: [ingress]\n  - fromEndpoints",
-    ));
+    world.lab.write(
+        "policy.yaml",
+        &FRONTEND_ONLY.replace("  - fromEndpoints", "  - fromEntities: [ingress]\n  - fromEndpoints"),
+    );
     weir.wait_revision(before);
     assert_eq!(get(&outside, "/a"), 200);
     assert_eq!(get(&world.stranger, "/a"), 403);
@@ -77,7 +77,12 @@ fn listeners_come_and_go_with_their_gateways() {
     let (world, outside) = with_gateway();
     let weir = Weir::start(&world.lab);
     assert_eq!(get(&outside, "/a"), 200);
-    world.lab.write("second.yaml", &gateway("second", 8081, &[]).replace("name: weir}", "name: weir2}").replace("gatewayClassName: weir", "gatewayClassName: weir2"));
+    world.lab.write(
+        "second.yaml",
+        &gateway("second", 8081, &[])
+            .replace("name: weir}", "name: weir2}")
+            .replace("gatewayClassName: weir", "gatewayClassName: weir2"),
+    );
     until("the second Gateway to answer", || {
         (curl(&outside, &[&format!("http://{NODE_V4}:8081/")]).0 == 404).then_some(())
     });

@@ -1,7 +1,7 @@
 //! Malformed requests through the built binary: the right status and a close, never a guess.
 
-use tests::client::Client;
 use tests::Weir;
+use tests::client::Client;
 
 use crate::world::World;
 
@@ -9,15 +9,29 @@ use crate::world::World;
 fn malformed_requests_get_their_status_and_a_close() {
     needs_lab!();
     let world = World::new();
-    world.lab.write("policy.yaml", &crate::world::GET_PUBLIC.replace("method: GET, path: /public", "path: '/.*'"));
+    world
+        .lab
+        .write("policy.yaml", &crate::world::GET_PUBLIC.replace("method: GET, path: /public", "path: '/.*'"));
     let weir = Weir::start(&world.lab);
     let long = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "x".repeat(70_000));
     let long_target = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(20_000));
     let table: [(&str, &str, u16); 16] = [
-        ("two lengths", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx", 400),
-        ("length and chunks", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            "two lengths",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nxx",
+            400,
+        ),
+        (
+            "length and chunks",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
         ("unknown coding", "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
-        ("chunks of HTTP/1.0", "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            "chunks of HTTP/1.0",
+            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
         ("negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", 400),
         ("bare line feeds", "GET / HTTP/1.1\nHost: a\n\n", 400),
         ("folded field", "GET / HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", 400),
@@ -50,7 +64,9 @@ fn malformed_requests_get_their_status_and_a_close() {
 fn a_bad_chunk_never_completes_a_request() {
     needs_lab!();
     let world = World::new();
-    world.lab.write("policy.yaml", &crate::world::GET_PUBLIC.replace("method: GET, path: /public", "path: '/.*'"));
+    world
+        .lab
+        .write("policy.yaml", &crate::world::GET_PUBLIC.replace("method: GET, path: /public", "path: '/.*'"));
     let _weir = Weir::start(&world.lab);
     for chunk in ["zz\r\n", "-1\r\n", "1\r\nab\r\n", "1\nx\n"] {
         let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
@@ -66,7 +82,9 @@ fn a_bad_chunk_never_completes_a_request() {
 fn bodies_trailers_upgrades_and_expect_pass() {
     needs_lab!();
     let world = World::new();
-    world.lab.write("policy.yaml", &crate::world::GET_PUBLIC.replace("method: GET, path: /public", "path: '/.*'"));
+    world
+        .lab
+        .write("policy.yaml", &crate::world::GET_PUBLIC.replace("method: GET, path: /public", "path: '/.*'"));
     let _weir = Weir::start(&world.lab);
     let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
     let answer = client.get("/chunked").unwrap();
@@ -74,7 +92,9 @@ fn bodies_trailers_upgrades_and_expect_pass() {
     client.send("POST /c HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").unwrap();
     assert_eq!(client.response().unwrap().status, 200);
     assert_eq!(world.backend.last().body, b"abcde");
-    client.send("POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok").unwrap();
+    client
+        .send("POST /e HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok")
+        .unwrap();
     assert_eq!(client.response().unwrap().status, 200);
     assert_eq!(world.backend.last().body, b"ok");
     assert_eq!(client.get("/big").unwrap().body.len(), tests::backend::BIG);

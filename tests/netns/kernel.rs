@@ -41,12 +41,15 @@ fn a_bridge_is_no_way_around() {
     let routed = lab.pod("routed");
     let backend = Backend::http(&api.ns, api.at(80), "v1");
     let _six = Backend::http(&api.ns, api.at6(80), "six");
-    lab.write("pods.yaml", &documents(&[
-        pod(&frontend, &["role=frontend"]),
-        pod(&stranger, &["role=stranger"]),
-        pod(&api, &["app=api"]),
-        pod(&routed, &["role=frontend"]),
-    ]));
+    lab.write(
+        "pods.yaml",
+        &documents(&[
+            pod(&frontend, &["role=frontend"]),
+            pod(&stranger, &["role=stranger"]),
+            pod(&api, &["app=api"]),
+            pod(&routed, &["role=frontend"]),
+        ]),
+    );
     lab.write("policy.yaml", GET_PUBLIC);
     let weir = Weir::start(&lab);
     holds(&frontend, &stranger, api.at(80));
@@ -62,10 +65,13 @@ fn a_client_port_is_reused_through_time_wait() {
     needs_lab!();
     let world = World::policed();
     let _weir = Weir::start(&world.lab);
-    let url = format!("http://{}/public", world.api.at(80));
     for round in 0..5 {
-        let arguments = ["--local-port", "34460", "-H", "Connection: close", &url];
-        assert_eq!(curl(&world.frontend, &arguments).0, 200, "round {round}");
+        let (from, to) = (world.frontend.at(34460), world.api.at(80));
+        let stream = world.frontend.ns.connect_from(from, to, tests::wait::PATIENCE);
+        let mut client = Client::new(stream.unwrap_or_else(|error| panic!("round {round}: {error}")), to);
+        let answer = client.request("GET", "/public", &["Connection: close"]).unwrap();
+        assert_eq!(answer.status, 200, "round {round}");
+        assert_eq!(client.rest().unwrap(), b"", "round {round}");
     }
     let waiting = world.lab.node.run("ss -tanH state time-wait").unwrap_or_default();
     assert!(waiting.contains(":34460"), "no TIME_WAIT here, nothing was tested:\n{waiting}");
@@ -100,9 +106,7 @@ fn what_cannot_be_read_is_dropped_towards_policed_destinations() {
     let weir = Weir::start(&world.lab);
     let socket = world.frontend.ns.udp(world.frontend.at(0));
     socket.send_to(&[0; 4000], world.api.at(80)).unwrap();
-    weir.wait_flow("fragments", |flow| {
-        flow["reason"] == "unreadable" && flow["source"]["pod"] == "frontend"
-    });
+    weir.wait_flow("fragments", |flow| flow["reason"] == "unreadable" && flow["source"]["pod"] == "frontend");
     // Elsewhere they pass.
     let other = world.stranger.ns.udp(world.stranger.at(7000));
     other.set_read_timeout(Some(tests::wait::PATIENCE)).unwrap();
@@ -119,6 +123,8 @@ fn a_foreign_source_address_is_dropped() {
     needs_lab!();
     let world = World::policed();
     let weir = Weir::start(&world.lab);
+    // Its ARP request would go under the stolen address, and be dropped without a record.
+    world.lab.ping(&world.stranger.ns, world.frontend.v4.into());
     let stolen = world.frontend.v4;
     world.stranger.ns.ip(&format!("addr add {stolen}/32 dev lo")).unwrap();
     let url = format!("http://{}/public", world.api.at(80));

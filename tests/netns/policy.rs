@@ -24,9 +24,8 @@ fn frontend_may_get_public_and_nothing_else() {
     for (arguments, status, body) in table {
         assert_eq!(curl(&world.frontend, arguments), (status, body.to_owned()), "{arguments:?}");
     }
-    let denied = weir.wait_flow("the POST", |flow| {
-        flow["http"]["method"] == "POST" && flow["http"]["status"] == 403
-    });
+    let denied =
+        weir.wait_flow("the POST", |flow| flow["http"]["method"] == "POST" && flow["http"]["status"] == 403);
     assert_eq!(denied["verdict"], "DENIED");
     assert_eq!(denied["direction"], "ingress");
     assert_eq!(denied["source"]["pod"], "frontend");

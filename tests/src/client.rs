@@ -141,10 +141,7 @@ impl Client {
 }
 
 /// Reads a chunked body; the trailer fields, names in lower case.
-pub fn read_chunks(
-    reader: &mut impl BufRead,
-    body: &mut Vec<u8>,
-) -> io::Result<Vec<(String, String)>> {
+pub fn read_chunks(reader: &mut impl BufRead, body: &mut Vec<u8>) -> io::Result<Vec<(String, String)>> {
     loop {
         let mut line = String::new();
         reader.read_line(&mut line)?;

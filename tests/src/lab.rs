@@ -195,9 +195,7 @@ impl Lab {
 
     /// Waits until `to` answers a ping from inside `from`.
     pub fn ping(&self, from: &Namespace, to: IpAddr) {
-        crate::until(&format!("{to} to answer a ping"), || {
-            from.run(&format!("ping -c1 -W1 {to}")).ok()
-        });
+        crate::until(&format!("{to} to answer a ping"), || from.run(&format!("ping -c1 -W1 {to}")).ok());
     }
 
     /// A folder of this lab's own.

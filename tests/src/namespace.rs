@@ -1,6 +1,7 @@
 //! One network namespace, by name, with commands and threads inside it.
 
 use std::fs::File;
+use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -103,8 +104,27 @@ impl Namespace {
     }
 
     /// A connection from inside.
-    pub fn connect(&self, address: SocketAddr, patience: Duration) -> std::io::Result<TcpStream> {
+    pub fn connect(&self, address: SocketAddr, patience: Duration) -> io::Result<TcpStream> {
         self.enter(|| TcpStream::connect_timeout(&address, patience))
+    }
+
+    /// A connection from inside and from this address and port, which nothing else uses.
+    pub fn connect_from(
+        &self,
+        from: SocketAddr,
+        to: SocketAddr,
+        patience: Duration,
+    ) -> io::Result<TcpStream> {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket, sockopt};
+        let family = if from.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        self.enter(|| {
+            let fd = socket(family, SocketType::STREAM, None)?;
+            // Bounds the connect as well.
+            sockopt::set_socket_timeout(&fd, sockopt::Timeout::Send, Some(patience))?;
+            bind(&fd, &from)?;
+            connect(&fd, &to)?;
+            Ok(TcpStream::from(fd))
+        })
     }
 
     /// Processes that run inside.

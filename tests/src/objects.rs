@@ -46,9 +46,7 @@ pub fn service(name: &str, cluster_ips: &[&str], port: u16, endpoints: &[(IpAddr
         ips[0],
         quoted.join(", ")
     )];
-    for (family, is_family) in
-        [("IPv4", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("IPv6", IpAddr::is_ipv6)]
-    {
+    for (family, is_family) in [("IPv4", IpAddr::is_ipv4 as fn(&IpAddr) -> bool), ("IPv6", IpAddr::is_ipv6)] {
         let mut ports: Vec<u16> =
             endpoints.iter().filter(|(ip, _)| is_family(ip)).map(|(_, port)| *port).collect();
         ports.dedup();

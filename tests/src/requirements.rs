@@ -32,10 +32,7 @@ fn missing() -> Option<String> {
             return Some(format!("{tool} is not installed"));
         }
     }
-    let namespace = Command::new("unshare")
-        .args(["--net", "--mount", "true"])
-        .stderr(Stdio::null())
-        .status();
+    let namespace = Command::new("unshare").args(["--net", "--mount", "true"]).stderr(Stdio::null()).status();
     match namespace {
         Ok(status) if status.success() => None,
         _ => Some("cannot create network and mount namespaces".into()),

@@ -32,8 +32,8 @@ pub(crate) fn serve(path: &Path, deliver: impl Fn(Question) + Send + 'static) ->
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }
-    let listener = UnixListener::bind(&part)
-        .with_context(|| format!("cannot listen on {}", part.display()))?;
+    let listener =
+        UnixListener::bind(&part).with_context(|| format!("cannot listen on {}", part.display()))?;
     std::fs::rename(&part, path)?;
     std::thread::Builder::new().name("admin".into()).spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -61,9 +61,8 @@ fn answer(stream: &UnixStream, deliver: &impl Fn(Question)) -> Result<()> {
 
 /// Asks the running Weir that listens on `path`.
 pub(crate) fn ask(path: &Path, line: &str) -> Result<String> {
-    let mut stream = UnixStream::connect(path).with_context(|| {
-        format!("no Weir answers on {} (is it running? see --state-dir)", path.display())
-    })?;
+    let mut stream = UnixStream::connect(path)
+        .with_context(|| format!("no Weir answers on {} (is it running? see --state-dir)", path.display()))?;
     stream.set_read_timeout(Some(PATIENCE * 2))?;
     writeln!(stream, "{line}")?;
     let mut answer = String::new();

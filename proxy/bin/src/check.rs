@@ -27,8 +27,7 @@ fn report(problems: &[Problem], strict: bool) -> (String, bool) {
         writeln!(text, "{severity}: {problem}").expect("a String takes all");
     }
     let warnings = problems.len() - errors;
-    writeln!(text, "{}, {}", count(errors, "error"), count(warnings, "warning"))
-        .expect("a String takes all");
+    writeln!(text, "{}, {}", count(errors, "error"), count(warnings, "warning")).expect("a String takes all");
     (text, errors > 0)
 }
 

@@ -56,6 +56,7 @@ impl Events {
 
 /// Serves until told to end; returns the exit code.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
+    rustix::thread::set_name(c"weir-proxy")?;
     let link = Arc::new(Link::from_stdin()?);
     let held = link.take_over().context("the supervisor left")?;
     let state = StateDir::open(&args.places.state_dir)?;

@@ -108,8 +108,7 @@ impl Control {
         let mut files = Files::open(&args.paths)?;
         let changes = files.watch();
         let loaded = files.load(Instant::now());
-        let options =
-            Options { cluster_name: args.cluster_name.clone(), node: args.node.clone() };
+        let options = Options { cluster_name: args.cluster_name.clone(), node: args.node.clone() };
         let mut translator = Translator::new(options);
         let mut pods = Pods {
             by_name: args.node.is_some(),
@@ -117,16 +116,11 @@ impl Control {
             found: finder::find_now(&HashSet::new()),
             finder: None,
         };
-        let mut translation =
-            translator.translate(&loaded.store, &HashSet::new(), &pods.node_addresses());
+        let mut translation = translator.translate(&loaded.store, &HashSet::new(), &pods.node_addresses());
         pods.found = finder::find_now(&pods.wanted(&translation.snapshot));
-        translation =
-            translator.translate(&loaded.store, &pods.local(), &pods.node_addresses());
-        let mut problems = Problems {
-            files: loaded.problems,
-            objects: translation.problems,
-            ..Problems::default()
-        };
+        translation = translator.translate(&loaded.store, &pods.local(), &pods.node_addresses());
+        let mut problems =
+            Problems { files: loaded.problems, objects: translation.problems, ..Problems::default() };
         if problems.all().iter().any(|problem| problem.fatal) {
             problems.log();
             bail!("not started: what cannot be read may be a policy, and nobody can tell whose");
@@ -178,10 +172,7 @@ impl Control {
     }
 
     /// Follows the pods' devices; `report` brings what was found back to [`Control::found`].
-    pub(crate) fn follow_devices(
-        &mut self,
-        report: impl Fn(Found) + Send + 'static,
-    ) -> Result<()> {
+    pub(crate) fn follow_devices(&mut self, report: impl Fn(Found) + Send + 'static) -> Result<()> {
         let mut finder = Finder::start(report)?;
         finder.want(self.pods.wanted(&self.current.get()));
         self.pods.finder = Some(finder);
@@ -269,8 +260,7 @@ impl Control {
             "ready" => "ready".to_owned(),
             "revision" => self.applied.min(self.proxy.revision()).to_string(),
             "problems" => {
-                let lines: Vec<String> =
-                    self.problems.all().iter().map(ToString::to_string).collect();
+                let lines: Vec<String> = self.problems.all().iter().map(ToString::to_string).collect();
                 lines.join("\n")
             }
             "explain" => live::respond(&self.current.get(), rest).to_string(),

@@ -19,10 +19,8 @@ pub(crate) fn record(event: &Event, snapshot: &Snapshot, time_ns: u64) -> Option
         redirect::Direction::Ingress => Direction::Ingress,
         redirect::Direction::Egress => Direction::Egress,
     };
-    let policed = matches!(
-        event.reason,
-        Reason::None | Reason::DefaultDeny | Reason::DenyRule | Reason::Closed
-    );
+    let policed =
+        matches!(event.reason, Reason::None | Reason::DefaultDeny | Reason::DenyRule | Reason::Closed);
     let rule = if policed { rule(event, snapshot, direction, protocol) } else { None };
     Some(FlowRecord {
         time_ns,

@@ -48,19 +48,18 @@ impl Finder {
     }
 }
 
-/// Looks for all addresses once, without a thread.
+/// Looks for all addresses once, and waits for it.
 pub(crate) fn find_now(addresses: &HashSet<IpAddr>) -> Found {
     let mut found = Found { node_addresses: node_addresses(), ..Found::default() };
-    // One that does not answer costs its own time only.
+    let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
+    let share = addresses.len().div_ceil(AT_ONCE).max(1);
+    let look = |ip: &IpAddr| Some((*ip, redirect::discover(*ip).ok()?));
     thread::scope(|scope| {
-        let searches: Vec<_> = addresses
-            .iter()
-            .map(|ip| (*ip, scope.spawn(move || redirect::discover(*ip))))
-            .collect();
-        for (ip, search) in searches {
-            if let Ok(Ok(device)) = search.join() {
-                found.devices.insert(ip, device);
-            }
+        let part = |part: &[IpAddr]| part.iter().filter_map(look).collect::<Vec<_>>();
+        let searches: Vec<_> =
+            addresses.chunks(share).map(|addresses| scope.spawn(move || part(addresses))).collect();
+        for search in searches {
+            found.devices.extend(search.join().unwrap_or_default());
         }
     });
     found
@@ -151,3 +150,5 @@ fn node_addresses() -> Vec<IpAddr> {
 const CHECK: Duration = Duration::from_millis(250);
 /// How often addresses without a device are looked for.
 const LOOK: Duration = Duration::from_secs(1);
+/// Addresses looked for at a time: one that does not answer keeps others waiting.
+const AT_ONCE: usize = 32;

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::Snapshot;
 use model::identity::IdentityId;
-use model::policy::{Direction, DirectionPolicy, Enforcement, EndpointPolicy, PolicyVerdict};
+use model::policy::{Direction, DirectionPolicy, EndpointPolicy, Enforcement, PolicyVerdict};
 use model::workload::{EndpointId, Protocol, Workload};
 use redirect::{Action, Device, Endpoint, Frontend, PolicyEntry, State};
 
@@ -68,11 +68,7 @@ fn entries(policy: &EndpointPolicy) -> Vec<PolicyEntry> {
     entries
 }
 
-fn entries_of(
-    policy: &DirectionPolicy,
-    direction: redirect::Direction,
-    entries: &mut Vec<PolicyEntry>,
-) {
+fn entries_of(policy: &DirectionPolicy, direction: redirect::Direction, entries: &mut Vec<PolicyEntry>) {
     for (peer, list) in &policy.entries {
         entries.extend(list.iter().map(|entry| PolicyEntry {
             direction,
@@ -91,8 +87,7 @@ fn entries_of(
 }
 
 fn identities(snapshot: &Snapshot) -> Vec<(IpNet, u32)> {
-    let mut all: Vec<(IpNet, u32)> =
-        snapshot.addresses.entries().map(|(net, id)| (net, id.0)).collect();
+    let mut all: Vec<(IpNet, u32)> = snapshot.addresses.entries().map(|(net, id)| (net, id.0)).collect();
     // The address table answers with the world where nothing matches; the kernel's with 0.
     let worlds = [
         (IpNet::from(Ipv4Net::default()), IdentityId::WORLD_IPV4),

@@ -66,11 +66,7 @@ impl Slots {
     }
 
     /// The socket of this name, or a new one that is then kept.
-    fn take_or(
-        &self,
-        name: &str,
-        make: impl FnOnce() -> io::Result<TcpListener>,
-    ) -> io::Result<TcpListener> {
+    fn take_or(&self, name: &str, make: impl FnOnce() -> io::Result<TcpListener>) -> io::Result<TcpListener> {
         if let Some(socket) = self.get(name)? {
             return Ok(socket);
         }

@@ -38,8 +38,7 @@ fn ask(args: &ExplainArgs) -> Result<Value> {
     let state = StateDir::open(&args.state_dir)?;
     let words = serde_json::to_string(&to_words(&args.question))?;
     let text = admin::ask(&state.admin(), &format!("explain {words}"))?;
-    let answer: Value =
-        serde_json::from_str(&text).with_context(|| format!("unexpected answer: {text}"))?;
+    let answer: Value = serde_json::from_str(&text).with_context(|| format!("unexpected answer: {text}"))?;
     if let Some(error) = answer["error"].as_str() {
         bail!("{error}");
     }

@@ -54,9 +54,8 @@ fn start(cli: Cli) -> Result<u8> {
 }
 
 fn log_to_stderr(levels: &str) -> Result<()> {
-    let filter: Targets = levels
-        .parse()
-        .with_context(|| format!("--log {levels:?}: not a level or list of part=level"))?;
+    let filter: Targets =
+        levels.parse().with_context(|| format!("--log {levels:?}: not a level or list of part=level"))?;
     let format = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_target(false)

@@ -61,9 +61,7 @@ impl Redirection {
         if !missing.is_empty() {
             let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
             let missing = missing.join("; ");
-            tracing::warn!(
-                "cannot redirect, only clients of the Gateways' addresses are served: {missing}"
-            );
+            tracing::warn!("cannot redirect, only clients of the Gateways' addresses are served: {missing}");
             return Ok(None);
         }
         let pins = pin_dir(state, args.places.bpffs.as_deref());
@@ -93,9 +91,10 @@ impl Redirection {
         match self.0.apply(&state) {
             Ok(report) => {
                 let pods = report.problems.into_iter().map(|(id, why)| pod(snapshot, id, &why));
-                let uplinks = report.uplinks.into_iter().map(|(device, why)| {
-                    Problem::error(format!("--uplink {device}: {why}"))
-                });
+                let uplinks = report
+                    .uplinks
+                    .into_iter()
+                    .map(|(device, why)| Problem::error(format!("--uplink {device}: {why}")));
                 pods.chain(uplinks).collect()
             }
             Err(error) => {

@@ -6,7 +6,8 @@
 //! wait in the listen queue, never a refusal.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -46,7 +47,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let code = supervisor.serve(&signals)?;
     drop(supervisor.held);
     state.remove_sockets()?;
-    if supervisor.stop.is_some_and(|stop| stop.clean_up) {
+    let clean_up = supervisor.stop.is_some_and(|stop| stop.clean_up);
+    // Where nothing can be redirected, nothing was installed.
+    if clean_up && !args.no_redirect && redirect::preflight().is_empty() {
         cleanup::remove_installed(&state, args.places.bpffs.as_deref())?;
     }
     Ok(code)
@@ -87,7 +90,7 @@ impl Supervisor {
                     return Ok(0);
                 }
                 if Instant::now() >= self.start_at {
-                    self.proxy = Some(start(&self.held)?);
+                    self.start()?;
                 }
             }
             self.wait(signals)?;
@@ -99,6 +102,19 @@ impl Supervisor {
                 return Ok(code);
             }
         }
+    }
+
+    /// Starts the proxy. A failure is final only at the beginning: later the sockets are worth
+    /// waiting for.
+    fn start(&mut self) -> Result<()> {
+        match start(&self.held) {
+            Ok(proxy) => self.proxy = Some(proxy),
+            Err(error) if self.ever_ready => {
+                self.plan_restart(&format!("{error:#}"), Duration::ZERO);
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
     }
 
     /// Sleeps until a signal, a message or the next deadline.
@@ -202,16 +218,16 @@ impl Supervisor {
         if !self.ever_ready && status.code() == Some(i32::from(EXIT_CONFIG)) {
             return Ok(Some(EXIT_CONFIG));
         }
-        self.plan_restart(status, lasted);
+        self.plan_restart(&status.to_string(), lasted);
         Ok(None)
     }
 
-    fn plan_restart(&mut self, status: ExitStatus, lasted: Duration) {
+    fn plan_restart(&mut self, why: &str, lasted: Duration) {
         self.failures = if lasted >= STEADY { 0 } else { self.failures + 1 };
         let delay = back_off(self.failures);
         self.start_at = Instant::now() + delay;
         let millis = delay.as_millis();
-        tracing::error!(%status, after = ?lasted, restart_in_ms = millis, "the proxy ended");
+        tracing::error!("the proxy ended after {lasted:?}: {why}; the next one starts in {millis} ms");
     }
 }
 
@@ -219,6 +235,7 @@ impl Supervisor {
 fn start(held: &[(String, OwnedFd)]) -> Result<Proxy> {
     let (ours, theirs) = Link::pair().context("cannot make the link to the proxy")?;
     let process = Command::new("/proc/self/exe")
+        .arg0("weir")
         .arg("--as-proxy")
         .args(std::env::args_os().skip(1))
         .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -7,6 +7,7 @@
 //! ```
 
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use model::flow::FlowReason;
 
@@ -17,7 +18,7 @@ use crate::buffer::Buffer;
 use crate::client::Client;
 use crate::flow::Flow;
 use crate::io::poll_fill;
-use crate::live::Signal;
+use crate::live::{Signal, TICK};
 use crate::mirror::Tee;
 use crate::permitted::{Denial, Permitted};
 use crate::upstream::Upstream;
@@ -34,6 +35,8 @@ pub(crate) struct Exchange<'e> {
     pub(super) deadline: Deadline,
     pub(super) up: Upload<'e>,
     pub(super) down: Download,
+    /// It takes so long that the client is watched too.
+    watches: bool,
 }
 
 /// How an exchange ended.
@@ -61,6 +64,9 @@ pub(crate) enum End {
 /// Body bytes that are copied to go out together with a head; more are sent on their own.
 pub(super) const TOGETHER_MAX: usize = 16 * 1024;
 
+/// Most exchanges are over before this: they are spared asking twice whether the client is there.
+const WATCH_AFTER: Duration = TICK;
+
 /// A permitted request: the permission, the head to send, and the client's own.
 pub(crate) struct Sending<'e> {
     pub(crate) permitted: &'e Permitted,
@@ -80,12 +86,12 @@ impl<'e> Exchange<'e> {
         let Sending { permitted, bytes, head, ask } = sending;
         let up = Upload::new(bytes, &ask, &client.worker, tee);
         let down = Download::new(&client.worker);
-        Self { client, upstream, permitted, head, ask, flow, deadline, up, down }
+        Self { client, upstream, permitted, head, ask, flow, deadline, up, down, watches: false }
     }
 
     /// To be called before the first poll: takes what is there of the request's body.
     pub(crate) fn begin(&mut self) -> Result<(), End> {
-        self.progress();
+        self.client.live().arm(self.client.worker.clock.coarse() + WATCH_AFTER);
         self.take_body()?;
         if self.up.passing > 0 && self.up.passing <= TOGETHER_MAX {
             let count = std::mem::take(&mut self.up.passing);
@@ -105,7 +111,7 @@ impl<'e> Exchange<'e> {
         if let Poll::Ready(end) = self.poll_download(context) {
             return Poll::Ready(end);
         }
-        self.poll_watch(context)
+        if self.watches { self.poll_watch(context) } else { Poll::Pending }
     }
 
     /// Gives the memory of the head to the next one, and returns what was read from the endpoint
@@ -131,6 +137,10 @@ impl<'e> Exchange<'e> {
         while let Some(signal) = self.client.live().poll(context) {
             let worker = self.client.worker.clone();
             match signal {
+                Signal::Deadline if !self.watches => {
+                    self.watches = true;
+                    self.progress();
+                }
                 Signal::Deadline => {
                     worker.stats.limit_stall_timeout.add();
                     let unanswered = !self.down.answered;
@@ -159,8 +169,10 @@ impl<'e> Exchange<'e> {
 
     /// Something moved: the exchange does not stand still.
     pub(super) fn progress(&self) {
-        let timeout = self.client.worker.config.limits.stall_timeout;
-        self.client.live().arm(self.client.worker.clock.coarse() + timeout);
+        if self.watches {
+            let timeout = self.client.worker.config.limits.stall_timeout;
+            self.client.live().arm(self.client.worker.clock.coarse() + timeout);
+        }
     }
 
     /// While the endpoint is awaited: whether the client is still there. What it sends already of

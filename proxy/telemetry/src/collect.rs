@@ -26,7 +26,7 @@ pub enum Format {
 }
 
 /// Whole lines in one format.
-pub type Chunk = Arc<[u8]>;
+pub type Chunk = Arc<Vec<u8>>;
 
 /// A reader's end: chunks of lines, in order. Dropping it ends the subscription.
 #[derive(Debug)]

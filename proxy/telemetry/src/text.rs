@@ -43,7 +43,10 @@ pub(crate) fn line(record: &FlowRecord, colour: bool, out: &mut String) {
             let _ = write!(out, " {}", http.status);
         }
     }
-    let _ = write!(out, " {} in={} out={}", latency(record.latency_ns), record.bytes_in, record.bytes_out);
+    // What the kernel part dropped has neither lasted nor carried anything.
+    if record.latency_ns != 0 {
+        let _ = write!(out, " {} in={} out={}", latency(record.latency_ns), record.bytes_in, record.bytes_out);
+    }
     if let Some(route) = &record.route {
         let _ = write!(out, " route={}/{}[{}]", route.route.namespace, route.route.name, route.index);
     }
@@ -107,6 +110,7 @@ fn labels(identity: &Identity, out: &mut String) {
             "k8s" if label.key.starts_with("io.kubernetes.") || label.key.starts_with("io.cilium.") => {
                 continue;
             }
+            "generated" => continue,
             "k8s" | "reserved" => {}
             source => {
                 printable(source, out);

@@ -204,5 +204,5 @@ fn look_around() -> Result<(Vec<Link>, Vec<std::net::IpAddr>), Error> {
         let netlink = Netlink::new()?;
         Ok((netlink.links()?, netlink.addresses()?))
     };
-    ask().map_err(|source| Error::Netlink { action: "list devices and addresses".to_owned(), source })
+    ask().map_err(|cause| Error::Netlink { action: "list devices and addresses".to_owned(), cause })
 }

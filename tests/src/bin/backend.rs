@@ -29,7 +29,8 @@ fn main() {
 /// Answers requests until the client closes. Errors end the connection, as the client sees.
 fn serve(mut stream: TcpStream, name: &str) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nx-backend: {name}\r\n\r\n{name}\n", name.len() + 1);
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nx-backend: {name}\r\n\r\n{name}\n", name.len() + 1);
     let mut pending = Vec::new();
     loop {
         let Some(head) = read_head(&mut stream, &mut pending)? else { return Ok(()) };

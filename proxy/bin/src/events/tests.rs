@@ -26,14 +26,8 @@ fn snapshot(verdict: PolicyVerdict) -> (Snapshot, Arc<RuleRef>) {
         policy: ObjectRef { kind: "CiliumNetworkPolicy", namespace: "d".into(), name: "p".into() },
         place: "spec.ingress[0]".into(),
     });
-    let entry = PolicyEntry {
-        protocol: None,
-        port: 0,
-        port_prefix: 0,
-        precedence: 1,
-        verdict,
-        by: Some(by.clone()),
-    };
+    let entry =
+        PolicyEntry { protocol: None, port: 0, port_prefix: 0, precedence: 1, verdict, by: Some(by.clone()) };
     let ingress = DirectionPolicy {
         enforcement: Enforcement::Enforced,
         entries: HashMap::from([(IdentityId(300), Arc::from([entry]))]),

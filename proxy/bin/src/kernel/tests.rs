@@ -60,10 +60,7 @@ fn every_verdict_and_enforcement_has_its_number() {
             enforcement: Enforcement::Enforced,
             entries: HashMap::from([(IdentityId(300), list)]),
         },
-        egress: DirectionPolicy {
-            enforcement: Enforcement::Closed(by),
-            entries: HashMap::new(),
-        },
+        egress: DirectionPolicy { enforcement: Enforcement::Closed(by), entries: HashMap::new() },
     };
     let mut snapshot = with_pods(&[pod("a", "10.0.0.1", Some(7))]);
     snapshot.policies = Arc::new(HashMap::from([(EndpointId(7), Arc::new(policy))]));
@@ -92,10 +89,7 @@ fn what_is_nowhere_is_the_world_unless_a_policy_names_all_of_it() {
 #[test]
 fn services_and_gateways_are_frontends() {
     let frontend = Arc::new(ModelFrontend { backend: model::service::BackendId(1), routes: None });
-    let gateways = [
-        GatewayAddr { ip: None, port: 80 },
-        GatewayAddr { ip: Some(ip("10.0.0.9")), port: 81 },
-    ];
+    let gateways = [GatewayAddr { ip: None, port: 80 }, GatewayAddr { ip: Some(ip("10.0.0.9")), port: 81 }];
     let snapshot = Snapshot {
         frontends: Arc::new(HashMap::from([("10.96.0.1:80".parse().unwrap(), frontend)])),
         gateways: Arc::new(gateways.map(|at| (at, Arc::new(GatewayPort::default()))).into()),

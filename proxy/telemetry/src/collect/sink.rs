@@ -1,5 +1,6 @@
 //! Formatting once a format, and one bounded queue a reader.
 
+use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 
 use model::flow::FlowRecord;
@@ -44,19 +45,19 @@ impl Sink {
         if self.lost == 0 {
             return;
         }
-        let line: Chunk = match self.format {
+        let line = match self.format {
             Format::Json => {
                 let mut line = Vec::new();
                 json::json_lost(self.lost, &mut line);
-                line.into()
+                line
             }
             Format::Text { .. } => {
                 let mut line = String::new();
                 text::text_lost(self.lost, &mut line);
-                line.into_bytes().into()
+                line.into_bytes()
             }
         };
-        if self.try_send(line) {
+        if self.try_send(Chunk::new(line)) {
             self.lost = 0;
         }
     }
@@ -85,6 +86,9 @@ struct Page {
     /// One record in text form.
     text: String,
     records: u64,
+    /// Chunks handed out, to be filled again when all have read them: their memory is warm, and
+    /// that of a new one comes page by page from the kernel.
+    used: Vec<Chunk>,
 }
 
 impl Batch {
@@ -93,8 +97,14 @@ impl Batch {
         self.pages.retain(|page| sinks.iter().any(|sink| sink.format == page.format));
         for sink in sinks {
             if !self.pages.iter().any(|page| page.format == sink.format) {
-                let lines = Vec::with_capacity(PAGE_BYTES);
-                self.pages.push(Page { format: sink.format, lines, text: String::new(), records: 0 });
+                let lines = Vec::with_capacity(PAGE_BYTES + RECORD_BYTES);
+                self.pages.push(Page {
+                    format: sink.format,
+                    lines,
+                    text: String::new(),
+                    records: 0,
+                    used: Vec::new(),
+                });
             }
         }
     }
@@ -130,14 +140,29 @@ impl Page {
         if self.records == 0 {
             return;
         }
-        let chunk = Chunk::from(self.lines.as_slice());
+        let empty = self.recycle();
+        let chunk = Chunk::new(std::mem::replace(&mut self.lines, empty));
         for sink in sinks.iter_mut().filter(|sink| sink.format == self.format) {
             sink.send(&chunk, self.records);
         }
-        self.lines.clear();
         self.records = 0;
+        if self.used.len() < USED_MAX {
+            self.used.push(chunk);
+        }
+    }
+
+    fn recycle(&mut self) -> Vec<u8> {
+        let free = self.used.iter().position(|chunk| Arc::strong_count(chunk) == 1);
+        let lines = free.and_then(|at| Arc::into_inner(self.used.swap_remove(at)));
+        let mut lines = lines.unwrap_or_else(|| Vec::with_capacity(PAGE_BYTES + RECORD_BYTES));
+        lines.clear();
+        lines
     }
 }
 
 /// A page is handed out once it is this long; a record is far shorter than the rest of 64 KiB.
 const PAGE_BYTES: usize = 48 * 1024;
+/// Room for the record that fills a page.
+const RECORD_BYTES: usize = 4 * 1024;
+/// Chunks kept for another use.
+const USED_MAX: usize = 16;
