@@ -21,8 +21,9 @@ pub struct Config {
 impl Config {
     /// `SO_MARK` of everything the proxy itself sends: tells the TC programs not to redirect it again.
     pub const MARK: u32 = 0xb00;
-    /// Source ports of upstream connections, disjoint from the pods' own so that no connection of
-    /// the proxy can take the 4-tuple of a pod's.
+    /// Source ports of upstream connections, disjoint from those that pods take by default so that
+    /// no connection of the proxy can have the 4-tuple of a pod's. They are bound one by one: the
+    /// kernel would ignore `IP_LOCAL_PORT_RANGE` outside of the namespace's own range.
     pub const SOURCE_PORTS: std::ops::RangeInclusive<u16> = 61_000..=65_535;
 }
 

@@ -2,8 +2,6 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::ops::RangeInclusive;
-use std::os::fd::{AsRawFd, BorrowedFd};
 
 /// Binds the calling thread to the `index`th CPU (modulo their number) that it may use now.
 pub(crate) fn pin_thread(index: usize) -> io::Result<()> {
@@ -30,30 +28,6 @@ pub(crate) fn pin_thread(index: usize) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
-}
-
-/// Lets `bind` choose the address alone and `connect` the port (`IP_BIND_ADDRESS_NO_PORT`), from
-/// this range (`IP_LOCAL_PORT_RANGE`). Works on sockets of both families.
-///
-/// # Minimum kernel version
-/// 6.3; before that the error is `ENOPROTOOPT`.
-pub(crate) fn source_ports(socket: BorrowedFd<'_>, range: &RangeInclusive<u16>) -> io::Result<()> {
-    let packed = u32::from(*range.end()) << 16 | u32::from(*range.start());
-    set_ip(socket, libc::IP_BIND_ADDRESS_NO_PORT, 1)?;
-    set_ip(socket, IP_LOCAL_PORT_RANGE, packed)
-}
-
-/// `IP_LOCAL_PORT_RANGE` of `linux/in.h`: low and high port in the halves of a `u32`.
-const IP_LOCAL_PORT_RANGE: libc::c_int = 51;
-
-fn set_ip(socket: BorrowedFd<'_>, option: libc::c_int, value: u32) -> io::Result<()> {
-    // Four bytes: it fits.
-    #[allow(clippy::cast_possible_truncation)]
-    let len = size_of::<u32>() as libc::socklen_t;
-    // SAFETY: the descriptor is open while borrowed; `value` is valid for reads of `len` bytes.
-    let done =
-        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_IP, option, (&raw const value).cast(), len) };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 #[cfg(test)]

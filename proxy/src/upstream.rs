@@ -20,9 +20,9 @@ mod dial;
 mod pool;
 mod source;
 
-pub(crate) use dial::dial;
 pub(crate) use source::{Ends, source};
 
+use dial::{Ports, dial};
 use pool::Slot;
 
 /// What tells upstream connections apart.
@@ -40,6 +40,7 @@ pub(crate) struct Upstreams {
     slots: RefCell<HashMap<Key, Rc<Slot>>>,
     loads: RefCell<HashMap<EndpointAddr, Rc<Cell<u32>>>>,
     idle: Rc<Cell<usize>>,
+    ports: Ports,
     next_sweep: Cell<Moment>,
 }
 
@@ -61,13 +62,14 @@ pub(crate) struct Upstream {
 }
 
 impl Upstreams {
-    pub(crate) fn new(config: &Arc<Config>, stats: &Arc<Stats>) -> Self {
+    pub(crate) fn new(config: &Arc<Config>, stats: &Arc<Stats>, seed: u64) -> Self {
         Self {
             config: config.clone(),
             stats: stats.clone(),
             slots: RefCell::default(),
             loads: RefCell::default(),
             idle: Rc::default(),
+            ports: Ports::new(Config::SOURCE_PORTS, seed),
             next_sweep: Cell::new(Moment::default()),
         }
     }
@@ -97,7 +99,7 @@ impl Upstreams {
     /// # Errors
     /// The endpoint did not accept it in time, or the socket could not be set up.
     pub(crate) async fn open(&self, key: Key) -> std::io::Result<Upstream> {
-        let stream = dial(&self.config, key).await.inspect_err(|error| {
+        let stream = dial(&self.config, &self.ports, key).await.inspect_err(|error| {
             if error.kind() == std::io::ErrorKind::TimedOut {
                 self.stats.limit_connect_timeout.add();
             }

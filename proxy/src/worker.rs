@@ -76,7 +76,7 @@ impl Worker {
             stats: setup.stats.clone(),
             live: Rc::default(),
             buffers: Rc::default(),
-            upstreams: Upstreams::new(&setup.config, &setup.stats),
+            upstreams: Upstreams::new(&setup.config, &setup.stats, seed),
             per_pod: RefCell::default(),
             mirrors: Cell::new(0),
             view: RefCell::new(Rc::new(snapshot)),

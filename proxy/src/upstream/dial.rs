@@ -1,40 +1,99 @@
 //! Opening a connection to an endpoint.
 
-use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsFd;
+use std::cell::Cell;
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Key;
 use crate::config::Config;
-use crate::sys;
+
+#[cfg(test)]
+mod tests;
+
+/// Source ports tried for one connection before it is given up.
+const TRIES_MAX: usize = 64;
+
+/// The source ports of a worker's connections, used in turn: one that was just closed comes last.
+#[derive(Debug)]
+pub(super) struct Ports {
+    range: RangeInclusive<u16>,
+    next: Cell<u16>,
+}
+
+impl Ports {
+    /// Workers begin at different places.
+    pub(super) fn new(range: RangeInclusive<u16>, seed: u64) -> Self {
+        let count = u64::from(range.end() - range.start()) + 1;
+        let offset = u16::try_from(seed % count).unwrap_or_default();
+        Self { next: Cell::new(range.start() + offset), range }
+    }
+
+    fn take(&self) -> u16 {
+        let port = self.next.get();
+        self.next.set(if port == *self.range.end() { *self.range.start() } else { port + 1 });
+        port
+    }
+}
 
 /// Connects within [`crate::Limits::connect_timeout`].
 ///
 /// # Errors
 /// `TimedOut`, or what the kernel says.
-pub(crate) async fn dial(config: &Config, key: Key) -> io::Result<TcpStream> {
-    let address = key.endpoint.0;
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    socket.set_tcp_nodelay(true)?;
-    if config.transparent {
-        socket.set_mark(Config::MARK)?;
-        sys::source_ports(socket.as_fd(), &Config::SOURCE_PORTS)?;
-        if let Some(source) = key.source {
-            bind(&socket, source)?;
+pub(super) async fn dial(config: &Config, ports: &Ports, key: Key) -> io::Result<TcpStream> {
+    tokio::time::timeout(config.limits.connect_timeout, async {
+        if !config.transparent {
+            return connect(socket(key)?, key).await;
         }
-    }
-    let connecting = TcpSocket::from_std_stream(socket.into()).connect(address);
-    tokio::time::timeout(config.limits.connect_timeout, connecting).await?
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match connect_from(ports.take(), key).await {
+                Err(error) if is_taken(&error) && tries < TRIES_MAX => {}
+                done => return done,
+            }
+        }
+    })
+    .await?
 }
 
-/// Takes an address that need not be this node's.
-fn bind(socket: &Socket, source: IpAddr) -> io::Result<()> {
-    match source {
-        IpAddr::V4(_) => socket.set_ip_transparent_v4(true)?,
-        IpAddr::V6(_) => socket.set_ip_transparent_v6(true)?,
+async fn connect(socket: Socket, key: Key) -> io::Result<TcpStream> {
+    TcpSocket::from_std_stream(socket.into()).connect(key.endpoint.0).await
+}
+
+/// Connects with our mark from one port, under the client's address if the key says so.
+async fn connect_from(port: u16, key: Key) -> io::Result<TcpStream> {
+    let socket = socket(key)?;
+    socket.set_mark(Config::MARK)?;
+    // Connections to other endpoints may have the same port; the 4-tuple tells them apart.
+    socket.set_reuse_address(true)?;
+    let own = if key.endpoint.0.is_ipv4() {
+        IpAddr::V4(Ipv4Addr::UNSPECIFIED)
+    } else {
+        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    };
+    if let Some(source) = key.source {
+        // Lets it bind an address that need not be this node's.
+        match source {
+            IpAddr::V4(_) => socket.set_ip_transparent_v4(true)?,
+            IpAddr::V6(_) => socket.set_ip_transparent_v6(true)?,
+        }
     }
-    socket.bind(&SocketAddr::new(source, 0).into())
+    socket.bind(&SocketAddr::new(key.source.unwrap_or(own), port).into())?;
+    connect(socket, key).await
+}
+
+/// Whether another port would do: somebody listens on this one, or the 4-tuple is in use.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable)
+}
+
+fn socket(key: Key) -> io::Result<Socket> {
+    let domain = Domain::for_address(key.endpoint.0);
+    let socket = Socket::new(domain, Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+    socket.set_tcp_nodelay(true)?;
+    Ok(socket)
 }

@@ -45,7 +45,8 @@ pub(crate) fn line(record: &FlowRecord, colour: bool, out: &mut String) {
     }
     // What the kernel part dropped has neither lasted nor carried anything.
     if record.latency_ns != 0 {
-        let _ = write!(out, " {} in={} out={}", latency(record.latency_ns), record.bytes_in, record.bytes_out);
+        let _ =
+            write!(out, " {} in={} out={}", latency(record.latency_ns), record.bytes_in, record.bytes_out);
     }
     if let Some(route) = &record.route {
         let _ = write!(out, " route={}/{}[{}]", route.route.namespace, route.route.name, route.index);

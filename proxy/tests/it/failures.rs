@@ -77,8 +77,9 @@ fn no_endpoint_is_503() {
 fn a_connection_closed_while_idle_is_not_used() {
     let backend = Backend::script(|mut peer, log| {
         let Some(request) = peer.request() else { return };
-        log.lock().unwrap().push(request);
         peer.send(&respond(200, "ok"));
+        drop(peer);
+        log.lock().unwrap().push(request);
     });
     let world = Plan::new(&[backend.address]).start();
     let mut client = Peer::connect(world.gateway);

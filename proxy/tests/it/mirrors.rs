@@ -20,8 +20,9 @@ fn a_mirror_gets_a_copy_with_its_body() {
     client.send("POST /x?y=1 HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhe");
     client.send("llo");
     assert!(client.response().body.starts_with("main\n"));
+    until("a copy", || copy.requests() == 1);
     client.get("/second");
-    until("copies", || copy.requests() == 2);
+    until("another", || copy.requests() == 2);
     copy.request(0, |request| {
         assert!(request.head.starts_with("POST /x?y=1 HTTP/1.1\r\n"), "{}", request.head);
         assert_eq!(request.body, "hello");

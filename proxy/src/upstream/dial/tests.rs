@@ -1,0 +1,53 @@
+//! Source ports in turn, and sockets bound to them.
+
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, TcpListener};
+
+use model::address::EndpointAddr;
+use socket2::SockRef;
+
+use super::{Ports, dial};
+use crate::config::Config;
+use crate::upstream::Key;
+
+#[test]
+fn ports_are_used_in_turn_from_a_place_in_the_range() {
+    let turn = |range, seed| {
+        let ports = Ports::new(range, seed);
+        [ports.take(), ports.take(), ports.take(), ports.take()]
+    };
+    assert_eq!(turn(10..=12, 0), [10, 11, 12, 10]);
+    assert_eq!(turn(10..=12, 5), [12, 10, 11, 12]);
+    assert_eq!(turn(65_535..=65_535, 9), [65_535; 4]);
+    assert_eq!(turn(65_534..=65_535, 1), [65_535, 65_534, 65_535, 65_534]);
+}
+
+#[test]
+fn redirected_traffic_leaves_from_our_ports_with_our_mark() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let key = |to: &TcpListener| Key { endpoint: EndpointAddr(to.local_addr().unwrap()), source: None };
+    let config = Config { transparent: true, ..Config::default() };
+    let range = 61_100..=61_102;
+    runtime.block_on(async {
+        let ports = Ports::new(range.clone(), 0);
+        let mut open = Vec::new();
+        for _ in range.clone() {
+            match dial(&config, &ports, key(&listener)).await {
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    eprintln!("SKIP: SO_MARK needs CAP_NET_ADMIN");
+                    return;
+                }
+                stream => open.push(stream.unwrap()),
+            }
+        }
+        for stream in &open {
+            assert!(range.contains(&stream.local_addr().unwrap().port()));
+            assert_eq!(SockRef::from(stream).mark().unwrap(), Config::MARK);
+        }
+        // All 4-tuples to this endpoint are in use; those to another are not.
+        assert!(dial(&config, &ports, key(&listener)).await.is_err());
+        assert!(dial(&config, &ports, key(&other)).await.is_ok());
+    });
+}
