@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use codec::http1::write::{self, Reply};
 use codec::http1::{self, Version};
 use codec::{Detected, detect};
-use model::flow::{FlowReason, FlowVerdict, HttpFlow};
+use model::flow::{FlowReason, FlowVerdict};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
@@ -15,7 +15,7 @@ use crate::accepted::reset;
 use crate::addressed::Addressed;
 use crate::buffer::Buffer;
 use crate::clock::Moment;
-use crate::flow::Flow;
+use crate::flow::{Carried, Flow};
 use crate::http1::{Ask, Body};
 use crate::io::{poll_fill, poll_send};
 use crate::live::{Live, Signal};
@@ -38,6 +38,10 @@ pub(crate) struct Client {
     pub(crate) address: String,
     /// Memory for the next request's head.
     pub(crate) spare: Vec<u8>,
+    /// What its requests came to.
+    pub(crate) carried: Rc<Carried>,
+    /// Why it was ended, if not by its requests.
+    ended: Option<(FlowVerdict, FlowReason)>,
     served: bool,
 }
 
@@ -54,6 +58,8 @@ impl Client {
             eof: false,
             address: addressed.accepted.client.ip().to_string(),
             spare: Vec::new(),
+            carried: Rc::default(),
+            ended: None,
             served: false,
             addressed,
         }
@@ -146,9 +152,7 @@ impl Client {
                     self.addressed.refresh(&worker);
                     if self.addressed.ends.is_closed() {
                         worker.stats.revoked.add();
-                        let since = self.addressed.accepted.since;
-                        let mut flow = Flow::connection(&worker, &self.addressed.ends, since);
-                        flow.end(FlowVerdict::Denied, FlowReason::PolicyRevoked);
+                        self.ended = Some((FlowVerdict::Denied, FlowReason::PolicyRevoked));
                         self.input.release();
                         return Poll::Ready(Wait::End);
                     }
@@ -182,10 +186,9 @@ impl Client {
     /// Answers what never became a request.
     async fn reject(&mut self, refusal: Refusal, began: Option<Moment>) -> Option<Moment> {
         let since = began.unwrap_or(self.addressed.accepted.since);
-        let http = (refusal.status != 0).then(HttpFlow::default);
-        let mut flow = match http {
-            Some(http) => Flow::request(&self.worker, &self.addressed.ends, since, http),
-            None => Flow::connection(&self.worker, &self.addressed.ends, since),
+        let mut flow = match refusal.status {
+            0 => Flow::connection(&self.worker, &self.addressed.ends, since),
+            _ => Flow::refused(self, since),
         };
         self.answer(refusal, None, &mut flow).await;
         None
@@ -281,6 +284,18 @@ impl Client {
         self.out.clear();
         self.sent = 0;
         Poll::Ready(sent.is_ok())
+    }
+
+    /// Writes the record of a connection that carried requests, or was ended for a reason of its own.
+    pub(crate) fn conclude(&self) {
+        if self.carried.is_empty() && self.ended.is_none() {
+            return;
+        }
+        let since = self.addressed.accepted.since;
+        let mut flow = Flow::carrier(&self.worker, &self.addressed.ends, since, &self.carried);
+        if let Some((verdict, reason)) = self.ended {
+            flow.end(verdict, reason);
+        }
     }
 
     /// Ends the connection so that the client reads the last answer: a close with bytes unread

@@ -75,14 +75,19 @@ async fn connect(
 
 /// Serves requests, one after the other, until one of the two does not want to go on.
 async fn requests(mut client: Client) {
+    let mut resets = false;
     while let Some(since) = client.receive().await {
         match request(&mut client, since).await {
             Next::Request => client.done(),
             Next::Close => break,
-            Next::Reset => return client.reset(),
+            Next::Reset => {
+                resets = true;
+                break;
+            }
         }
     }
-    client.close().await;
+    client.conclude();
+    if resets { client.reset() } else { client.close().await }
 }
 
 /// What to do with a client's connection.

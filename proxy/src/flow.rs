@@ -1,6 +1,7 @@
 //! The flow record of one request or connection: opened when it begins, filled on the way, written
 //! exactly once when it is dropped, whatever made it end.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -10,14 +11,38 @@ use model::route::RouteRule;
 use model::workload::Protocol;
 
 use crate::addressed::{Addressing, Party};
+use crate::client::Client;
 use crate::clock::Moment;
 use crate::permitted::Denial;
 use crate::refusal::Refusal;
 use crate::worker::Worker;
 
+/// What the requests of one connection came to, for the record of the connection itself.
+#[derive(Debug, Default)]
+pub(crate) struct Carried {
+    requests: Cell<u64>,
+    bytes_in: Cell<u64>,
+    bytes_out: Cell<u64>,
+}
+
+impl Carried {
+    /// Whether there was any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.requests.get() == 0
+    }
+
+    fn add(&self, record: &FlowRecord) {
+        self.requests.set(self.requests.get() + 1);
+        self.bytes_in.set(self.bytes_in.get() + record.bytes_in);
+        self.bytes_out.set(self.bytes_out.get() + record.bytes_out);
+    }
+}
+
 /// See the module.
 pub(crate) struct Flow {
     worker: Rc<Worker>,
+    /// Of a request: where its connection keeps count.
+    carried: Option<Rc<Carried>>,
     /// When its first byte arrived, or the connection was accepted.
     pub(crate) since: Moment,
     record: Option<FlowRecord>,
@@ -29,9 +54,25 @@ impl Flow {
         Self::open(worker, ends, since, None)
     }
 
-    /// A request.
-    pub(crate) fn request(worker: &Rc<Worker>, ends: &Addressing, since: Moment, http: HttpFlow) -> Self {
-        Self::open(worker, ends, since, Some(http))
+    /// A connection that carried requests, each with a record of its own.
+    pub(crate) fn carrier(worker: &Rc<Worker>, ends: &Addressing, since: Moment, carried: &Carried) -> Self {
+        let mut flow = Self::open(worker, ends, since, None);
+        flow.record().bytes_in = carried.bytes_in.get();
+        flow.record().bytes_out = carried.bytes_out.get();
+        flow.end(FlowVerdict::Forwarded, FlowReason::None);
+        flow
+    }
+
+    /// A request whose head was refused: it stands for its connection too.
+    pub(crate) fn refused(client: &Client, since: Moment) -> Self {
+        Self::open(&client.worker, &client.addressed.ends, since, Some(HttpFlow::default()))
+    }
+
+    /// A request of a connection.
+    pub(crate) fn request(client: &Client, since: Moment, http: HttpFlow) -> Self {
+        let mut flow = Self::open(&client.worker, &client.addressed.ends, since, Some(http));
+        flow.carried = Some(client.carried.clone());
+        flow
     }
 
     fn open(worker: &Rc<Worker>, ends: &Addressing, since: Moment, http: Option<HttpFlow>) -> Self {
@@ -52,7 +93,7 @@ impl Flow {
             bytes_in: 0,
             bytes_out: 0,
         };
-        Self { worker: worker.clone(), since, record: Some(record) }
+        Self { worker: worker.clone(), carried: None, since, record: Some(record) }
     }
 
     fn record(&mut self) -> &mut FlowRecord {
@@ -139,6 +180,9 @@ impl Drop for Flow {
         record.latency_ns = now.since(self.since);
         if record.http.is_some() {
             self.worker.stats.requests.add();
+        }
+        if let Some(carried) = &self.carried {
+            carried.add(&record);
         }
         if std::thread::panicking() {
             record.verdict = FlowVerdict::Failed;

@@ -4,7 +4,6 @@ use std::rc::Rc;
 
 use codec::http1::RequestHead;
 use model::address::EndpointAddr;
-use model::flow::HttpFlow;
 
 use crate::addressed::Addressing;
 use crate::client::Client;
@@ -35,8 +34,7 @@ impl About {
     /// Opens the flow record of a request.
     pub(crate) fn read(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
         self.ask = Some(Ask::of(head));
-        let (worker, ends, since) = (&client.worker, &client.addressed.ends, self.since);
-        self.flow.get_or_insert_with(|| Flow::request(worker, ends, since, parsed::flow(head)));
+        self.flow.get_or_insert_with(|| Flow::request(client, self.since, parsed::flow(head)));
     }
 
     /// The flow record, that of a connection if no request was read.
@@ -52,10 +50,8 @@ impl About {
 
     /// Answers by ourselves; whether the connection can go on.
     pub(crate) async fn answer(mut self, client: &mut Client, refusal: Refusal) -> bool {
-        let (worker, ends) = (client.worker.clone(), client.addressed.ends.clone());
-        let since = self.since;
         // A head that was refused is a request all the same.
-        let nothing = || Flow::request(&worker, &ends, since, HttpFlow::default());
+        let nothing = || Flow::refused(client, self.since);
         let flow = self.flow.get_or_insert_with(nothing);
         client.answer(refusal, self.ask, flow).await
     }

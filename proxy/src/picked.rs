@@ -2,6 +2,7 @@
 
 use model::address::EndpointAddr;
 use model::flow::FlowReason;
+use model::service::Endpoint;
 
 use crate::addressed::Party;
 use crate::flow::Flow;
@@ -43,7 +44,14 @@ impl<'r> Routed<'r> {
             To::Address(address) => Ok(address),
             To::Service(backend) => {
                 let load = |endpoint| worker.upstreams.load(endpoint);
-                match balance::endpoint(backend, load, worker.random(), context.tried) {
+                let random = worker.random();
+                // Of the client's family where there are some: its address can be kept only there.
+                let is_v4 = context.ends.source.client.ip().is_ipv4();
+                let alike =
+                    |e: &Endpoint| e.address.ip().is_ipv4() == is_v4 && !context.tried.contains(&e.address);
+                let picked = balance::endpoint_among(backend, load, random, alike)
+                    .or_else(|| balance::endpoint(backend, load, random, context.tried));
+                match picked {
                     Some(endpoint) => Ok(endpoint.address),
                     None if context.tried.is_empty() => Err(Refusal::new(503, FlowReason::NoEndpoint)),
                     None => Err(Refusal::new(503, FlowReason::ConnectFailed)),

@@ -26,7 +26,31 @@ fn a_request_is_recorded_once_with_all_that_is_known() {
     assert!(flow.latency_ns > 0 && flow.time_ns > 1_600_000_000_000_000_000);
     drop(client);
     until("closed", || world.proxy().stats().open == 0);
+    let connection = world.flow();
+    assert!(connection.http.is_none());
+    assert_eq!((connection.bytes_in, connection.bytes_out), (5, answer.raw.len() as u64));
     assert!(world.has_no_flow());
+}
+
+#[test]
+fn a_connection_has_a_record_that_sums_up_its_requests() {
+    let backend = Backend::echo("b");
+    let mut world = Plan::new(&[backend.address]).start();
+    let mut client = Peer::connect(world.gateway);
+    let mut sums = (0, 0);
+    for _ in 0..3 {
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello");
+        client.response();
+        let flow = world.flow();
+        assert!(flow.http.is_some());
+        sums = (sums.0 + flow.bytes_in, sums.1 + flow.bytes_out);
+    }
+    drop(client);
+    let connection = world.flow();
+    assert!(connection.http.is_none());
+    assert_eq!((connection.verdict, connection.reason), (FlowVerdict::Forwarded, FlowReason::None));
+    assert_eq!((connection.bytes_in, connection.bytes_out), sums);
+    assert_eq!(sums.0, 15);
 }
 
 #[test]

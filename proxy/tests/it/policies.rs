@@ -99,8 +99,10 @@ fn http_rules_make_a_service_port_speak_http() {
     assert_eq!(client.get("/public").status(), 200);
     assert_eq!(client.get("/private").status(), 403);
     drop(client);
-    world.flow();
-    world.flow();
+    // Two requests and their connection.
+    for _ in 0..3 {
+        world.flow();
+    }
     // What is not HTTP is closed without an answer.
     let mut client = Peer::from_pod(9, world.service);
     client.send("\x16\x03\x01\x02\x00");

@@ -5,7 +5,7 @@ use std::time::Duration;
 use model::flow::{FlowReason, FlowVerdict};
 
 use crate::backend::Backend;
-use crate::client::Peer;
+use crate::client::{Peer, until};
 use crate::world::Plan;
 
 #[test]
@@ -50,6 +50,11 @@ fn malformed_requests_are_answered_and_closed() {
         let flow = world.flow();
         assert_eq!((flow.verdict, flow.reason), (FlowVerdict::Failed, FlowReason::BadRequest), "{shown:?}");
         assert_eq!(flow.http.unwrap().status, status, "{shown:?}");
+        // Where the head was whole and its target was not, the connection has a record too.
+        drop(client);
+        until("closed", || world.proxy().stats().open == 0);
+        world.has_no_flow();
+        assert!(world.has_no_flow(), "{shown:?}");
     }
     assert_eq!(backend.requests(), 0);
     assert_eq!(world.proxy().stats().limit_head, 3);
@@ -95,6 +100,7 @@ fn an_idle_connection_is_closed_in_time() {
     assert_eq!(client.get("/").status(), 200);
     assert!(client.is_closed());
     assert_eq!(world.proxy().stats().limit_idle_timeout, 1);
-    world.flow();
+    assert!(world.flow().http.is_some());
+    assert!(world.flow().http.is_none(), "the connection");
     assert!(world.has_no_flow(), "idling is no request");
 }

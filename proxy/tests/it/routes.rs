@@ -157,3 +157,16 @@ fn the_less_loaded_endpoint_is_taken() {
         assert!(client.get("/").body.starts_with("free\n"));
     }
 }
+
+#[test]
+fn endpoints_of_the_clients_address_family_come_first() {
+    let backend = Backend::echo("v4");
+    let other = std::net::TcpListener::bind("[::1]:0").unwrap();
+    other.set_nonblocking(true).unwrap();
+    let world = Plan::new(&[backend.address, other.local_addr().unwrap()]).start();
+    let mut client = Peer::connect(world.gateway);
+    for _ in 0..50 {
+        assert_eq!(client.get("/").status(), 200);
+    }
+    assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}

@@ -1,0 +1,24 @@
+//! Counts that follow from the file descriptors there are.
+
+use super::*;
+
+#[test]
+fn connections_fit_into_the_descriptors() {
+    for descriptors in [0, 1, 64, 256, 1024, 4096, 65_536, 1 << 20, u64::MAX] {
+        for workers in [1, 2, 4] {
+            let limits = Limits::default().within(descriptors, workers);
+            let each = 2 * Limits::share(limits.connections, workers) + limits.idle_upstream + limits.mirrors;
+            let all = (workers * each) as u64;
+            let case = format!("{descriptors} descriptors, {workers} workers: {limits:?}");
+            // What is smaller cannot serve anyway.
+            if descriptors >= 64 {
+                assert!(all <= descriptors - descriptors.min(256) / 4, "{case}");
+            }
+            assert!(limits.connections_per_pod <= limits.connections.div_ceil(2), "{case}");
+            assert!(limits.connections > 0 && limits.connections_per_pod > 0, "{case}");
+        }
+    }
+    let limits = Limits::default().within(1024, 2);
+    assert_eq!((limits.connections, limits.connections_per_pod), (312, 156));
+    assert_eq!(Limits::default().within(1 << 20, 4), Limits::default());
+}
