@@ -92,6 +92,7 @@ impl Flow {
             latency_ns: 0,
             bytes_in: 0,
             bytes_out: 0,
+            header_mismatches: Vec::new(),
         };
         Self { worker: worker.clone(), carried: None, since, record: Some(record) }
     }
@@ -152,6 +153,11 @@ impl Flow {
     pub(crate) fn chose(&mut self, endpoint: &Party<'_>) {
         let record = self.record();
         record.backend = (endpoint.address.0 != record.destination.address).then(|| endpoint.peer());
+    }
+
+    /// Headers that a rule let pass though it wants others.
+    pub(crate) fn mismatched(&mut self, names: Vec<Arc<str>>) {
+        self.record().header_mismatches = names;
     }
 
     /// The status answered.

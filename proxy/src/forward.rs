@@ -14,6 +14,7 @@ use policy::HeaderEdit;
 use route::Header as Field;
 
 use crate::parsed::{Headers, Request, view};
+use crate::permitted::Judged;
 use crate::routed::Route;
 
 const FORWARDED_FOR: &str = "x-forwarded-for";
@@ -30,6 +31,8 @@ pub(crate) struct Forward<'r> {
     forwarded_for: Option<Cow<'r, [u8]>>,
     /// All fields that may be edited, once one is.
     fields: Option<Vec<Field<'r>>>,
+    /// Names of headers that rules let pass though they want others.
+    pub(crate) mismatches: Vec<Arc<str>>,
 }
 
 impl<'r> Forward<'r> {
@@ -38,8 +41,15 @@ impl<'r> Forward<'r> {
     /// is replaced.
     pub(crate) fn new(request: &'r Request<'r>, route: Option<Route<'r>>, client: Option<&'r str>) -> Self {
         let removed = FieldSet::EMPTY;
-        let mut forward =
-            Self { request, authority: None, target: None, removed, forwarded_for: None, fields: None };
+        let mut forward = Self {
+            request,
+            authority: None,
+            target: None,
+            removed,
+            forwarded_for: None,
+            fields: None,
+            mismatches: Vec::new(),
+        };
         if let Some(client) = client {
             forward.append_client(client);
         }
@@ -81,9 +91,10 @@ impl<'r> Forward<'r> {
         route::edit_headers(edits, self.list());
     }
 
-    /// Applies a policy's edits.
-    pub(crate) fn amend(&mut self, edits: &[HeaderEdit]) {
-        for edit in edits {
+    /// Applies what a policy that allows the request has to say of its headers.
+    pub(crate) fn amend(&mut self, judged: &Judged) {
+        self.mismatches.extend(judged.mismatches.iter().map(|mismatch| mismatch.wanted.name.clone()));
+        for edit in &judged.edits {
             let fields = self.list();
             match edit {
                 HeaderEdit::Add(name, value) => fields.push(owned(name, value)),

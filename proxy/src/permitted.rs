@@ -12,7 +12,7 @@ use model::policy::{Direction, DirectionPolicy, RuleRef};
 use model::request::HttpRequest;
 use model::route::{Filter, HeaderEdits, RouteMatch, Timeouts};
 use model::workload::{EndpointId, Protocol};
-use policy::{ConnectionVerdict, HeaderEdit};
+use policy::{ConnectionVerdict, HeaderEdit, Mismatch};
 
 use crate::addressed::{Addressing, Party, Place, Source};
 use crate::flow::Flow;
@@ -54,6 +54,7 @@ impl Picked<'_> {
         flow: Option<&mut Flow>,
     ) -> Result<Permitted, Refusal> {
         let judge = context.ends.judge();
+        let mut mismatches = Vec::new();
         let decision = match self.message {
             Message::Bytes => judge.bytes(&self.endpoint).map_err(Refusal::denied)?,
             Message::Request(request) => {
@@ -64,11 +65,15 @@ impl Picked<'_> {
                 head.clear();
                 let written = forward.write(&mut head);
                 written.map_err(|_| Refusal::new(500, FlowReason::InvalidBackend))?;
+                mismatches = forward.mismatches;
                 decision
             }
         };
-        if let (Some(flow), Some((direction, by))) = (flow, decision) {
-            flow.decided(direction, by);
+        if let Some(flow) = flow {
+            if let Some((direction, by)) = decision {
+                flow.decided(direction, by);
+            }
+            flow.mismatched(mismatches);
         }
         let transparent = context.worker.config.transparent;
         let ends = || Ends::of(&context.ends.view, &context.ends.source, &self.endpoint);
@@ -188,14 +193,22 @@ impl<'s> Judge<'s> {
         forward: &mut Forward<'_>,
     ) -> Result<Decision, Denial> {
         let (egress, ingress) = self.connection(endpoint);
-        let (egress, edits) = one(Direction::Egress, egress, |rules| policy::request(rules, sent))?;
-        forward.amend(&edits);
-        let (ingress, edits) = one(Direction::Ingress, ingress, |rules| {
+        let egress = one(Direction::Egress, egress, |rules| policy::request(rules, sent))?;
+        forward.amend(&egress);
+        let ingress = one(Direction::Ingress, ingress, |rules| {
             forward.with_view(|forwarded| policy::request(rules, forwarded))
         })?;
-        forward.amend(&edits);
-        Ok(ingress.or(egress))
+        forward.amend(&ingress);
+        Ok(ingress.decision.or(egress.decision))
     }
+}
+
+/// What a direction that allows a request says of it.
+#[derive(Default)]
+pub(crate) struct Judged {
+    pub(crate) decision: Decision,
+    pub(crate) edits: Vec<HeaderEdit>,
+    pub(crate) mismatches: Vec<Mismatch>,
 }
 
 /// One direction's verdict of a request.
@@ -203,15 +216,16 @@ fn one<'s>(
     direction: Direction,
     verdict: ConnectionVerdict<'s>,
     judge: impl FnOnce(&'s model::policy::HttpRules) -> policy::RequestVerdict<'s>,
-) -> Result<(Decision, Vec<HeaderEdit>), Denial> {
+) -> Result<Judged, Denial> {
     let decided = |by: &Arc<RuleRef>| (direction, Some(by.clone()));
     match verdict {
-        ConnectionVerdict::Allow(by) => Ok((by.map(decided), Vec::new())),
+        ConnectionVerdict::Allow(by) => Ok(Judged { decision: by.map(decided), ..Judged::default() }),
         ConnectionVerdict::Deny { reason, by } => Err(Denial { direction, reason, by: by.cloned() }),
         ConnectionVerdict::Http(rules) => {
             let verdict = judge(rules);
             if verdict.allowed {
-                return Ok((verdict.by.map(decided), verdict.edits));
+                let decision = verdict.by.map(decided);
+                return Ok(Judged { decision, edits: verdict.edits, mismatches: verdict.mismatches });
             }
             Err(Denial { direction, reason: FlowReason::PolicyDefaultDeny, by: verdict.by.cloned() })
         }

@@ -180,6 +180,9 @@ pub struct FlowRecord {
     pub route: Option<Arc<RouteRule>>,
     /// Present for requests.
     pub http: Option<HttpFlow>,
+    /// Names of headers that a rule's `headerMatches` let pass with another value than it wants
+    /// (`mismatch: LOG`, `ADD`, `DELETE`, `REPLACE`). Empty, without memory of its own, for nearly all.
+    pub header_mismatches: Vec<Arc<str>>,
     /// Nanoseconds from its beginning to its end.
     pub latency_ns: u64,
     /// Bytes of body or stream from the client.

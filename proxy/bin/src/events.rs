@@ -40,6 +40,7 @@ pub(crate) fn record(event: &Event, snapshot: &Snapshot, time_ns: u64) -> Option
         latency_ns: 0,
         bytes_in: 0,
         bytes_out: 0,
+        header_mismatches: Vec::new(),
     })
 }
 

@@ -6,6 +6,7 @@ use policy::HeaderEdit;
 
 use super::Forward;
 use crate::parsed::{Request, Room, head};
+use crate::permitted::Judged;
 
 /// What is sent of a request, edited by a policy; `client` as at a Gateway.
 fn sent(text: &str, client: Option<&str>, edits: &[HeaderEdit]) -> (String, String) {
@@ -13,7 +14,7 @@ fn sent(text: &str, client: Option<&str>, edits: &[HeaderEdit]) -> (String, Stri
     let head = head(text.as_bytes(), &mut room, &codec::http1::Limits::default()).expect("a head");
     let request = Request::read(head).expect("a request");
     let mut forward = Forward::new(&request, None, client);
-    forward.amend(edits);
+    forward.amend(&Judged { edits: edits.to_vec(), ..Judged::default() });
     let mut out = Vec::new();
     forward.write(&mut out).expect("writable");
     let seen = forward.with_view(|view| {

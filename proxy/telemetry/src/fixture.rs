@@ -48,6 +48,7 @@ pub(crate) fn bare() -> FlowRecord {
         latency_ns: 1_234_567,
         bytes_in: 5,
         bytes_out: 64,
+        header_mismatches: Vec::new(),
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use model::flow::{FlowPeer, FlowRecord, HttpFlow};
 use model::identity::Label;
@@ -50,6 +51,9 @@ pub fn json(record: &FlowRecord, out: &mut Vec<u8>) {
     if let Some(request) = &record.http {
         http(request, out);
     }
+    if !record.header_mismatches.is_empty() {
+        mismatches(&record.header_mismatches, out);
+    }
     number(b",\"latency_us\":", record.latency_ns / 1000, out);
     number(b",\"bytes_in\":", record.bytes_in, out);
     number(b",\"bytes_out\":", record.bytes_out, out);
@@ -80,7 +84,9 @@ fn peer(key: &[u8], peer: &FlowPeer, out: &mut Vec<u8>) {
     if let Some(identity) = &peer.identity {
         number(b",\"identity\":", u64::from(identity.id.0), out);
         out.extend_from_slice(b",\"labels\":[");
-        for (index, one) in identity.labels.iter().enumerate() {
+        // What Weir adds for itself is no label of the pod.
+        let labels = identity.labels.iter().filter(|label| &*label.source != "generated");
+        for (index, one) in labels.enumerate() {
             if index > 0 {
                 out.push(b',');
             }
@@ -93,6 +99,16 @@ fn peer(key: &[u8], peer: &FlowPeer, out: &mut Vec<u8>) {
         string(b",\"pod\":", &workload.name, out);
     }
     out.push(b'}');
+}
+
+fn mismatches(names: &[Arc<str>], out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"header_mismatches\":[");
+    for (index, name) in names.iter().enumerate() {
+        out.extend_from_slice(if index > 0 { b",\"" } else { b"\"" });
+        escaped(name, out);
+        out.push(b'"');
+    }
+    out.push(b']');
 }
 
 /// An address without its port. IPv4 by hand: the standard formatter costs as much as the rest.

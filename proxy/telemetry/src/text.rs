@@ -51,6 +51,9 @@ pub(crate) fn line(record: &FlowRecord, colour: bool, out: &mut String) {
     if let Some(route) = &record.route {
         let _ = write!(out, " route={}/{}[{}]", route.route.namespace, route.route.name, route.index);
     }
+    for name in &record.header_mismatches {
+        let _ = write!(out, " mismatch={name}");
+    }
     if let Some(rule) = &record.rule {
         if let Some(direction) = record.direction {
             let _ = write!(out, " {direction}");

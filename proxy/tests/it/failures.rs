@@ -51,6 +51,26 @@ fn each_failure_has_its_status_and_reason() {
 }
 
 #[test]
+fn interim_answers_without_end_are_a_failure() {
+    let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
+    for (hints, status) in [(16, 200), (17, 502)] {
+        for version in ["1.1", "1.0"] {
+            let backend = Backend::once(hint.repeat(hints) + &respond(200, "ok"));
+            let mut world = Plan::new(&[backend.address]).start();
+            let mut client = Peer::connect(world.gateway);
+            client.send(&format!("GET / HTTP/{version}\r\nHost: a.test\r\n\r\n"));
+            let mut heads = std::iter::from_fn(|| client.head());
+            let last = heads.find(|head| !head.starts_with("HTTP/1.1 103 "));
+            let last = last.expect("a final answer");
+            assert!(last.contains(&format!(" {status} ")), "{hints} hints to HTTP/{version}: {last}");
+            let failed = world.flow().reason == FlowReason::UpstreamFailed;
+            assert_eq!(failed, status == 502, "{hints} hints to HTTP/{version}");
+            assert_eq!(world.proxy().stats().limit_interim, u64::from(failed));
+        }
+    }
+}
+
+#[test]
 fn an_endpoint_that_does_not_accept_is_left_for_another() {
     let backend = Backend::echo("b");
     let world = Plan::new(&[closed_port(), backend.address]).start();

@@ -1,8 +1,10 @@
 //! Who may ask what: judged for the source, the endpoint picked and the request.
 
+use std::sync::Arc;
+
 use model::flow::{FlowReason, FlowVerdict};
 use model::identity::IdentityId;
-use model::policy::{Direction, PolicyVerdict};
+use model::policy::{Direction, HeaderMismatch, HttpRules, MismatchAction, PolicyVerdict};
 use model::route::{Filter, PathEdit, Rewrite};
 
 use crate::backend::Backend;
@@ -155,4 +157,26 @@ fn a_pod_without_a_policy_entry_is_closed() {
     assert_eq!(Peer::connect(world.gateway).get("/").status(), 200);
     world.publish_changed(&plan, |snapshot| snapshot.policies = Arc::default());
     assert_eq!(Peer::connect(world.gateway).get("/").status(), 403);
+}
+
+#[test]
+fn a_header_that_a_rule_only_takes_note_of_is_in_the_record() {
+    let PolicyVerdict::Http(rules) = http("GET", "/") else { panic!("HTTP rules") };
+    let mut rule = (*rules.rules[0]).clone();
+    rule.edits = vec![HeaderMismatch {
+        name: "x-team".into(),
+        value: Some("blue".into()),
+        action: MismatchAction::Log,
+    }];
+    let rules = HttpRules { any: None, rules: vec![Arc::new(rule)] };
+    let policy = egress(only(IdentityId::WORLD_IPV4, PolicyVerdict::Http(Arc::new(rules))));
+    let backend = Backend::echo("b");
+    let mut world = Plan::new(&[backend.address]).pod(9, policy).start();
+    let mut client = Peer::from_pod(9, world.service);
+    for (team, noted) in [("blue", vec![]), ("red", vec!["x-team"])] {
+        client.send(&format!("GET / HTTP/1.1\r\nHost: a.test\r\nX-Team: {team}\r\n\r\n"));
+        assert_eq!(client.response().status(), 200);
+        let names = world.flow().header_mismatches;
+        assert_eq!(names.iter().map(|name| &**name).collect::<Vec<_>>(), noted, "{team}");
+    }
 }
