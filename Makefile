@@ -32,7 +32,6 @@ unit: build
 test: lint unit
 
 bench: build
-	@scripts/setup.sh wrk haproxy nginx-light python3-venv
 	$(CARGO) run --release --locked -p benches --bin bench -- $(BENCH_ARGS)
 
 clean:

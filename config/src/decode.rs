@@ -91,7 +91,10 @@ impl Reader<'_> {
         }
         match kind_of(meta) {
             Ok(Some((kind, known_version))) => self.object(node, kind, known_version),
-            Ok(None) => self.unread(node, meta),
+            Ok(None) => match meant(meta) {
+                Some(kind) => self.misspelt(node, meta, kind),
+                None => self.unread(node, meta),
+            },
             Err(kind) => {
                 // The name is Weir's, the group is not: refused under the name it meant.
                 self.object(node, kind, false);
@@ -126,6 +129,13 @@ impl Reader<'_> {
         let message =
             format!("{kind} {named}: Weir does not read this kind ({api_version}); it has no effect");
         self.contents.problems.push(Problem::warning(message).at(self.at(node.line)));
+    }
+
+    /// No kind at all, but nearly one: taken for an unread one it would be missing unnoticed.
+    fn misspelt(&mut self, node: &Node, meta: TypeMeta<'_>, kind: Kind) {
+        let line = node.get("kind").map_or(node.line, |value| value.line);
+        let message = format!("{} is no kind of {}; did you mean {kind}?", meta.kind, meta.api_version);
+        self.unidentified(Problem::error(message).at(self.at(line)).field("kind"));
     }
 
     fn unidentified(&mut self, problem: Problem) {
@@ -237,6 +247,18 @@ fn kind_of(meta: TypeMeta<'_>) -> Result<Option<(Kind, bool)>, Kind> {
         Some(kind) if group.is_empty() || !COMMON_NAMES.contains(&kind) => Err(kind),
         _ => Ok(None),
     }
+}
+
+/// The kind of this group that an unknown one differs from in case or number only.
+fn meant(meta: TypeMeta<'_>) -> Option<Kind> {
+    let group = meta.api_version.split_once('/').map_or("", |(group, _)| group);
+    let same = |kind: &Kind| {
+        let (own, written) = (kind.as_str(), meta.kind);
+        let singular = written.strip_suffix(['s', 'S']).unwrap_or(written);
+        [written, singular].iter().any(|name| name.eq_ignore_ascii_case(own))
+            || written.eq_ignore_ascii_case(kind.plural())
+    };
+    Kind::ALL.into_iter().filter(|kind| kind.group() == group).find(same)
 }
 
 type KeyError = (&'static str, u32, &'static str);

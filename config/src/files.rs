@@ -24,6 +24,9 @@ pub const MAX_FILES: usize = 100_000;
 /// report none.
 pub const FULL_CHECK: Duration = Duration::from_secs(30);
 
+/// How soon a path is looked at again after an error that passes by itself.
+const RETRY: Duration = Duration::from_millis(500);
+
 /// Longer than a tick of any file system's clock.
 const SETTLE: Duration = Duration::from_secs(1);
 
@@ -63,8 +66,8 @@ pub struct Loaded {
     pub problems: Vec<Problem>,
     /// The objects that were put in force, replaced, removed or refused by this rescan.
     pub changed: Vec<ObjectKey>,
-    /// Rescan at the latest then: something that vanished will count as deleted, or everything
-    /// is due to be looked at.
+    /// Rescan at the latest then: something that vanished will count as deleted, or something that
+    /// could not be read, or everything, is due to be looked at.
     pub next: Instant,
 }
 
@@ -78,6 +81,8 @@ pub struct Files {
     problems: BTreeMap<Arc<Path>, Vec<Problem>>,
     /// Paths that cannot be read at the moment; what they held stays in force.
     unreadable: BTreeMap<Arc<Path>, Problem>,
+    /// Those of them that may be readable soon without any change to them, and when to look.
+    retries: BTreeMap<Arc<Path>, Instant>,
     store: Arc<Store>,
     changed: BTreeSet<ObjectKey>,
     watch: Option<Watch>,
@@ -128,6 +133,7 @@ impl Files {
             claims: Claims::default(),
             problems: BTreeMap::new(),
             unreadable: BTreeMap::new(),
+            retries: BTreeMap::new(),
             store: Arc::default(),
             changed: BTreeSet::new(),
             watch: None,
@@ -157,8 +163,8 @@ impl Files {
         self.rescan(now)
     }
 
-    /// Reads what changed: what the watch reported, or everything where there is no watch or
-    /// [`FULL_CHECK`] is over.
+    /// Reads what changed: what the watch reported and what could not be read for the moment, or
+    /// everything where there is no watch or [`FULL_CHECK`] is over.
     pub fn rescan(&mut self, now: Instant) -> Loaded {
         let reported = self.watch.as_ref().map_or(Dirty::All, Watch::take);
         // The first time, the order of the paths decides who has a name: everything is read.
@@ -168,6 +174,12 @@ impl Files {
             }
             _ => {}
         }
+        let due: Vec<_> =
+            self.retries.iter().filter(|(_, at)| **at <= now).map(|(path, _)| path.clone()).collect();
+        for path in due {
+            self.retries.remove(&path);
+            self.path_changed(&path, now);
+        }
         if reported == Dirty::All || self.full_check.is_none_or(|at| at <= now) {
             self.full_check = Some(now + FULL_CHECK);
             for index in 0..self.roots.len() {
@@ -176,11 +188,12 @@ impl Files {
         }
         self.changed.extend(self.claims.expire(now, &mut self.store));
         let full_check = self.full_check.unwrap_or(now);
+        let due = self.retries.values().copied().chain(self.claims.next());
         Loaded {
             store: self.store.clone(),
             problems: self.problems(),
             changed: std::mem::take(&mut self.changed).into_iter().collect(),
-            next: self.claims.next().map_or(full_check, |at| at.min(full_check)),
+            next: due.fold(full_check, Instant::min),
         }
     }
 
@@ -249,7 +262,7 @@ impl Files {
         });
         let mut listed = match entries {
             Ok(entries) => entries,
-            Err(error) => return self.cannot_read(&folder, &error.to_string(), !seen),
+            Err(error) => return self.failed(&folder, &error, now, !seen),
         };
         listed.retain(|path| read::is_config(path));
         if listed.len() > MAX_FILES {
@@ -283,7 +296,7 @@ impl Files {
                 return self.cannot_read(file, "it is a symlink to nothing", first);
             }
             Found::Special => return self.cannot_read(file, "it is neither a file nor a folder", first),
-            Found::Unreadable(error) => return self.cannot_read(file, &error.to_string(), first),
+            Found::Unreadable(error) => return self.failed(file, &error, now, first),
         };
         self.follow(file, target);
         let state = self.known.get(file);
@@ -295,7 +308,7 @@ impl Files {
         let bytes = match read::read(file) {
             Ok(bytes) => bytes,
             Err(error) if read::is_gone(&error) => return self.gone(file, now),
-            Err(error) => return self.cannot_read(file, &error.to_string(), first),
+            Err(error) => return self.failed(file, &error, now, first),
         };
         self.unreadable.remove(file);
         let digest = read::digest(&bytes);
@@ -353,6 +366,14 @@ impl Files {
         self.unreadable.remove(file);
         let touched = self.claims.set(file, Vec::new(), false);
         self.settle(touched, now);
+    }
+
+    /// The same for an error of the system, which may be about the moment and not about the path.
+    fn failed(&mut self, path: &Arc<Path>, error: &std::io::Error, now: Instant, first: bool) {
+        if read::is_passing(error) {
+            self.retries.insert(path.clone(), now + RETRY);
+        }
+        self.cannot_read(path, &error.to_string(), first);
     }
 
     /// Notes a path that cannot be read. What it held before stays in force.

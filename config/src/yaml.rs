@@ -7,8 +7,12 @@ use std::collections::HashMap;
 
 use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag};
 
-/// Most values in one file, those that aliases repeat included.
-pub(crate) const MAX_VALUES: usize = 4_000_000;
+/// Most values in one file: more than fit into [`crate::MAX_FILE_BYTES`] of real objects.
+pub(crate) const MAX_VALUES: usize = 1_000_000;
+/// Most values that aliases may add to those that are written out. Text counts, see [`Node::size`].
+pub(crate) const MAX_REPEATED: usize = 100_000;
+/// Bytes of text that count as one more value.
+const TEXT_BYTES: usize = 64;
 /// Deepest nesting of lists and mappings.
 pub(crate) const MAX_DEPTH: usize = 64;
 
@@ -82,11 +86,15 @@ impl Node {
         }
     }
 
+    /// What a copy costs: the values in it, and its text.
     fn size(&self) -> usize {
+        let text = |text: &str| text.len() / TEXT_BYTES;
         1 + match &self.value {
-            Value::Scalar(_) => 0,
+            Value::Scalar(scalar) => scalar.as_str().map_or(0, text),
             Value::Sequence(items) => items.iter().map(Node::size).sum(),
-            Value::Mapping(entries) => entries.iter().map(|(_, value)| value.size()).sum(),
+            Value::Mapping(entries) => {
+                entries.iter().map(|(key, value)| text(&key.text) + value.size()).sum()
+            }
         }
     }
 
@@ -144,6 +152,7 @@ struct Builder {
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     values: usize,
+    repeated: usize,
 }
 
 impl Builder {
@@ -161,7 +170,7 @@ impl Builder {
                 if self.open.len() + depth > MAX_DEPTH {
                     return Err(error(line, too_deep()));
                 }
-                self.count(size, line)?;
+                self.count_repeated(size, line)?;
                 self.add(self.anchors[&anchor].clone(), 0)
             }
             Event::Scalar(text, style, anchor, tag) => {
@@ -217,6 +226,15 @@ impl Builder {
         Err(error(line, format!("more than {MAX_VALUES} values in one file")))
     }
 
+    /// Counts values that are about to be copied.
+    fn count_repeated(&mut self, size: usize, line: u32) -> Result<(), YamlError> {
+        self.repeated += size;
+        if self.repeated <= MAX_REPEATED {
+            return Ok(());
+        }
+        Err(error(line, format!("aliases repeat more than {MAX_REPEATED} values in one file")))
+    }
+
     fn wants_key(&self) -> bool {
         matches!(self.open.last(), Some(Open { content: Content::Mapping { key: None, .. }, .. }))
     }
@@ -230,7 +248,7 @@ impl Builder {
     /// Puts a finished value where it belongs: a document, an element, a key or a key's value.
     fn add(&mut self, node: Node, anchor: usize) -> Result<(), YamlError> {
         if anchor != 0 {
-            self.count(node.size(), node.line)?;
+            self.count_repeated(node.size(), node.line)?;
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut() {

@@ -13,6 +13,7 @@ use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::addressed::Addressing;
+use crate::buffer::Account;
 use crate::clock::Moment;
 use crate::config::{Listener, ListenerKind};
 use crate::connection;
@@ -33,7 +34,7 @@ pub(crate) struct Accepted {
     pub(crate) by: By,
     pub(crate) since: Moment,
     pub(crate) live: Registered,
-    _counted: Counted,
+    counted: Counted,
 }
 
 /// The listener that accepted a connection.
@@ -64,7 +65,9 @@ impl Acceptor {
             match self.socket.accept().await {
                 Ok((stream, _)) => {
                     if let Some(accepted) = self.admit(&worker, stream) {
-                        tokio::task::spawn_local(connection::run(worker.clone(), accepted));
+                        let payer = accepted.counted.memory.clone();
+                        let task = connection::run(worker.clone(), accepted);
+                        tokio::task::spawn_local(Account::pays(payer, task));
                     }
                 }
                 Err(error) => {
@@ -96,7 +99,7 @@ impl Acceptor {
         // Fails only on a socket that is broken already.
         drop(stream.set_nodelay(true));
         let (since, live) = (worker.clock.now(), worker.live.register());
-        Some(Accepted { stream, client, original, by: self.by(), since, live, _counted: counted })
+        Some(Accepted { stream, client, original, by: self.by(), since, live, counted })
     }
 }
 
@@ -111,10 +114,19 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
+/// What the connections of one pod hold of a worker.
+#[derive(Debug)]
+pub(crate) struct PodShare {
+    connections: usize,
+    memory: Rc<Account>,
+}
+
 /// One connection's place in the counts, given back on drop.
 struct Counted {
     worker: Rc<Worker>,
     pod: Option<IpAddr>,
+    /// The pod's, if it is one.
+    memory: Option<Rc<Account>>,
 }
 
 impl Counted {
@@ -127,17 +139,22 @@ impl Counted {
             return None;
         }
         let pod = worker.view().workload(client).map(|_| client);
+        let mut memory = None;
         if let Some(pod) = pod {
             let mut per_pod: RefMut<'_, HashMap<_, _>> = worker.per_pod.borrow_mut();
-            let count = per_pod.entry(pod).or_default();
-            if *count >= Limits::share(limits.connections_per_pod, workers) {
+            let share = per_pod.entry(pod).or_insert_with(|| PodShare {
+                connections: 0,
+                memory: Account::new(Limits::share(limits.buffered_bytes_per_pod, workers), stats),
+            });
+            if share.connections >= Limits::share(limits.connections_per_pod, workers) {
                 stats.limit_connections_per_pod.add();
                 return None;
             }
-            *count += 1;
+            share.connections += 1;
+            memory = Some(share.memory.clone());
         }
         stats.open.add();
-        Some(Self { worker: worker.clone(), pod })
+        Some(Self { worker: worker.clone(), pod, memory })
     }
 }
 
@@ -146,9 +163,9 @@ impl Drop for Counted {
         self.worker.stats.open.sub();
         let Some(pod) = self.pod else { return };
         let mut per_pod = self.worker.per_pod.borrow_mut();
-        if let Some(count) = per_pod.get_mut(&pod) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(share) = per_pod.get_mut(&pod) {
+            share.connections -= 1;
+            if share.connections == 0 {
                 per_pod.remove(&pod);
             }
         }

@@ -1,15 +1,51 @@
 //! Byte buffers of a worker: taken while there is something to hold, given back when not, so that
 //! idle connections hold none and busy ones share those that are warm in the cache.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::stats::Stats;
 
 /// Bytes of a buffer at first.
 const SIZE_FIRST: usize = 16 * 1024;
 /// Bytes of a buffer of a stream that fills whole buffers.
 const SIZE_BULK: usize = 64 * 1024;
-/// Buffers of each size kept for the next taker.
-const KEPT_MAX: usize = 256;
+/// Buffers of each size kept for the next taker: 6 MiB in all.
+const KEPT_FIRST: usize = 256;
+const KEPT_BULK: usize = 32;
+
+tokio::task_local! {
+    /// Who pays for the buffers that a task makes.
+    static PAYER: Rc<Account>;
+}
+
+/// The memory that buffers of one pod's connections hold, and how much they may.
+#[derive(Debug)]
+pub(crate) struct Account {
+    held: Cell<usize>,
+    max: usize,
+    stats: Arc<Stats>,
+}
+
+impl Account {
+    /// An account of at most `max` bytes.
+    pub(crate) fn new(max: usize, stats: &Arc<Stats>) -> Rc<Self> {
+        Rc::new(Self { held: Cell::new(0), max, stats: stats.clone() })
+    }
+
+    /// Runs a connection's task; all buffers that it makes are on this account.
+    pub(crate) async fn pays<T>(account: Option<Rc<Self>>, task: impl Future<Output = T>) -> T {
+        match account {
+            Some(account) => PAYER.scope(account, task).await,
+            None => task.await,
+        }
+    }
+
+    fn has(&self, more: usize) -> bool {
+        self.held.get() + more <= self.max
+    }
+}
 
 /// The buffers that nobody holds at the moment.
 #[derive(Debug, Default)]
@@ -25,13 +61,13 @@ impl Buffers {
     }
 
     fn give(&self, bytes: Box<[u8]>) {
-        let shelf = match bytes.len() {
-            SIZE_FIRST => &self.first,
-            SIZE_BULK => &self.bulk,
+        let (shelf, max) = match bytes.len() {
+            SIZE_FIRST => (&self.first, KEPT_FIRST),
+            SIZE_BULK => (&self.bulk, KEPT_BULK),
             _ => return,
         };
         let mut kept = shelf.borrow_mut();
-        if kept.len() < KEPT_MAX {
+        if kept.len() < max {
             kept.push(bytes);
         }
     }
@@ -41,6 +77,7 @@ impl Buffers {
 #[derive(Debug)]
 pub(crate) struct Buffer {
     home: Rc<Buffers>,
+    payer: Option<Rc<Account>>,
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
@@ -49,7 +86,13 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new(home: &Rc<Buffers>) -> Self {
-        Self { home: home.clone(), bytes: Box::default(), start: 0, end: 0, bulk: false }
+        let payer = PAYER.try_with(Rc::clone).ok();
+        Self { home: home.clone(), payer, bytes: Box::default(), start: 0, end: 0, bulk: false }
+    }
+
+    /// Whether the next read needs more memory than is held.
+    pub(crate) fn needs_memory(&self) -> bool {
+        self.end == self.bytes.len()
     }
 
     /// What is held and not yet consumed.
@@ -84,15 +127,20 @@ impl Buffer {
         self.start = 0;
         self.end = 0;
         if !self.bytes.is_empty() {
-            self.home.give(std::mem::take(&mut self.bytes));
+            self.replace(Box::default());
         }
     }
 
     /// Room at the end for one read: at least one byte, at most `max` held in all. `None` when
-    /// full.
+    /// full, or when the payer has no more.
     pub(crate) fn room(&mut self, max: usize) -> Option<&mut [u8]> {
         if self.bytes.is_empty() {
-            self.bytes = self.home.take(self.bulk && max >= SIZE_BULK);
+            let bulk = self.bulk && max >= SIZE_BULK && self.affords(SIZE_BULK);
+            if !bulk && !self.may_hold(SIZE_FIRST) {
+                return None;
+            }
+            let bytes = self.home.take(bulk);
+            self.replace(bytes);
         }
         if self.start > 0 && self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);
@@ -101,6 +149,9 @@ impl Buffer {
         }
         if self.end == self.bytes.len() {
             if self.len() >= max {
+                return None;
+            }
+            if !self.may_hold(grown(self.bytes.len() + 1)) {
                 return None;
             }
             self.grow(self.bytes.len() + 1);
@@ -116,13 +167,14 @@ impl Buffer {
         debug_assert!(self.end <= self.bytes.len(), "more bytes than room");
     }
 
-    /// Appends bytes, however many.
+    /// Appends bytes, however many and whatever the payer has.
     pub(crate) fn extend(&mut self, bytes: &[u8]) {
         if self.bytes.is_empty() {
             if bytes.is_empty() {
                 return;
             }
-            self.bytes = self.home.take(false);
+            let bytes = self.home.take(false);
+            self.replace(bytes);
         }
         if self.bytes.len() - self.end < bytes.len() {
             self.grow(self.end + bytes.len());
@@ -132,12 +184,40 @@ impl Buffer {
     }
 
     fn grow(&mut self, least: usize) {
-        let mut bytes = vec![0; least.next_power_of_two().max(SIZE_FIRST)].into_boxed_slice();
+        let mut bytes = vec![0; grown(least)].into_boxed_slice();
         bytes[..self.len()].copy_from_slice(&self.bytes[self.start..self.end]);
         self.end -= self.start;
         self.start = 0;
+        self.replace(bytes);
+    }
+
+    /// Whether the payer has enough for so much memory in place of what is held.
+    fn affords(&self, size: usize) -> bool {
+        let more = size.saturating_sub(self.bytes.len());
+        self.payer.as_ref().is_none_or(|payer| payer.has(more))
+    }
+
+    /// The same for memory that cannot be done without.
+    fn may_hold(&self, size: usize) -> bool {
+        let may = self.affords(size);
+        if let Some(payer) = self.payer.as_ref().filter(|_| !may) {
+            payer.stats.limit_buffered.add();
+        }
+        may
+    }
+
+    /// Changes the memory that is held, and gives the old back.
+    fn replace(&mut self, bytes: Box<[u8]>) {
+        if let Some(payer) = &self.payer {
+            payer.held.set(payer.held.get() + bytes.len() - self.bytes.len());
+        }
         self.home.give(std::mem::replace(&mut self.bytes, bytes));
     }
+}
+
+/// Memory for at least so many bytes.
+fn grown(least: usize) -> usize {
+    least.next_power_of_two().max(SIZE_FIRST)
 }
 
 impl Drop for Buffer {

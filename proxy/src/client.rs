@@ -165,6 +165,13 @@ impl Client {
         let max = self.worker.config.limits.head_bytes.max(self.worker.config.limits.buffer_bytes);
         match ready!(poll_fill(&mut self.addressed.accepted.stream, &mut self.input, max, context)) {
             Ok(count) if count > 0 => Poll::Ready(Wait::Bytes),
+            // The pod's memory is used up: there is none to wait for the client's end with.
+            Err(error) if error.kind() == std::io::ErrorKind::StorageFull => {
+                self.eof = true;
+                self.ended = Some((FlowVerdict::Failed, FlowReason::Limit));
+                self.input.release();
+                Poll::Ready(Wait::End)
+            }
             Ok(_) | Err(_) => {
                 self.eof = true;
                 Poll::Ready(Wait::End)

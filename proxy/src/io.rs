@@ -17,7 +17,7 @@ pub(crate) fn poll_fill(
     max: usize,
     context: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
-    if buffer.is_empty() {
+    if buffer.needs_memory() {
         ready!(stream.poll_read_ready(context))?;
     }
     let Some(room) = buffer.room(max) else {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+/// Descriptors that connections leave alone: files, watches, listeners, maps and their like.
+const DESCRIPTORS_KEPT: usize = 256;
+
 /// Bounds on what connections may use. Counts are for the whole proxy unless said otherwise; each
 /// worker enforces its share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +18,8 @@ pub struct Limits {
     /// From a connection's first byte wanted (on a new connection: from its accept) to the end of
     /// the head. Beyond: 408, or a plain close where nothing came. Also bounds protocol detection.
     pub head_timeout: Duration,
+    /// Interim responses (1xx) to one request. Beyond: 502.
+    pub interim_responses: usize,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
     /// How long an exchange may stand still: no byte moves in either direction, the wait for the
@@ -44,6 +49,9 @@ pub struct Limits {
     pub connections: usize,
     /// Client connections of one pod.
     pub connections_per_pod: usize,
+    /// Bytes of memory that buffers of one pod's connections hold. A connection that needs more is
+    /// closed.
+    pub buffered_bytes_per_pod: usize,
     /// Idle upstream connections per worker.
     pub idle_upstream: usize,
     /// Idle upstream connections per worker and key (endpoint, source address).
@@ -55,10 +63,11 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            head_bytes: 64 * 1024,
+            head_bytes: 32 * 1024,
             target_bytes: 16 * 1024,
             head_fields: 100,
             head_timeout: Duration::from_secs(10),
+            interim_responses: 16,
             idle_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(300),
             half_closed_timeout: Duration::from_secs(10),
@@ -72,6 +81,7 @@ impl Default for Limits {
             buffer_bytes: 64 * 1024,
             connections: 100_000,
             connections_per_pod: 20_000,
+            buffered_bytes_per_pod: 64 * 1024 * 1024,
             idle_upstream: 1_024,
             idle_upstream_per_key: 128,
             idle_upstream_timeout: Duration::from_secs(30),
@@ -80,6 +90,23 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The same with the counts that so many file descriptors allow, of which some are left to the
+    /// rest of the process. A client connection takes two: its own and the one upstream.
+    #[must_use]
+    pub fn within(mut self, descriptors: u64, workers: usize) -> Self {
+        let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
+        let workers = workers.max(1);
+        let usable = descriptors - DESCRIPTORS_KEPT.min(descriptors / 2);
+        self.idle_upstream = self.idle_upstream.min(usable / 8 / workers);
+        self.idle_upstream_per_key = self.idle_upstream_per_key.min(self.idle_upstream);
+        self.mirrors = self.mirrors.min(usable / 16 / workers);
+        let beside = workers * (self.idle_upstream + self.mirrors);
+        self.connections = self.connections.min((usable - beside) / 2).max(1);
+        // One pod must not be able to keep out all others.
+        self.connections_per_pod = self.connections_per_pod.min(self.connections / 2).max(1);
+        self
+    }
+
     /// One worker's share of a count for the whole proxy, rounded up.
     pub(crate) fn share(count: usize, workers: usize) -> usize {
         count.div_ceil(workers.max(1))
@@ -95,3 +122,6 @@ impl Limits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -77,8 +77,12 @@ counters! {
     limit_connections,
     /// Connections refused by [`crate::Limits::connections_per_pod`].
     limit_connections_per_pod,
+    /// Reads given up by [`crate::Limits::buffered_bytes_per_pod`]; each ends its connection.
+    limit_buffered,
     /// Heads beyond [`crate::Limits::head_bytes`], `target_bytes` or `head_fields`.
     limit_head,
+    /// Answers given up by [`crate::Limits::interim_responses`].
+    limit_interim,
     /// Connections closed by [`crate::Limits::head_timeout`].
     limit_head_timeout,
     /// Connections closed by [`crate::Limits::idle_timeout`].

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::accepted;
+use crate::accepted::{self, PodShare};
 use crate::buffer::Buffers;
 use crate::clock::Clock;
 use crate::config::{Config, Listener, ListenerKind};
@@ -57,7 +57,7 @@ pub(crate) struct Worker {
     pub(crate) live: Rc<Registry>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) upstreams: Upstreams,
-    pub(crate) per_pod: RefCell<HashMap<IpAddr, usize>>,
+    pub(crate) per_pod: RefCell<HashMap<IpAddr, PodShare>>,
     pub(crate) mirrors: Cell<usize>,
     view: RefCell<View>,
     flows: RefCell<telemetry::Writer>,

@@ -189,6 +189,33 @@ fn documents_that_are_no_known_object() {
                 "2: HTTPRoute default/a: apiVersion: Weir reads HTTPRoute of gateway.networking.k8s.io/v1 only",
             ],
         ),
+        (
+            "apiVersion: cilium.io/v2\nkind: CiliumNetworkpolicy\nmetadata: {name: a}\n",
+            &["2: kind: CiliumNetworkpolicy is no kind of cilium.io/v2; did you mean CiliumNetworkPolicy?"],
+        ),
+        (
+            "apiVersion: cilium.io/v2\nkind: CiliumClusterwideNetworkPolicies\nmetadata: {name: a}\n",
+            &["2: kind: CiliumClusterwideNetworkPolicies is no kind of cilium.io/v2; \
+               did you mean CiliumClusterwideNetworkPolicy?"],
+        ),
+        (
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: HttpRoute\nmetadata: {name: a}\n",
+            &["2: kind: HttpRoute is no kind of gateway.networking.k8s.io/v1; did you mean HTTPRoute?"],
+        ),
+        (
+            "apiVersion: v1\nkind: Pods\nmetadata: {name: a}\n",
+            &["2: kind: Pods is no kind of v1; did you mean Pod?"],
+        ),
+        (
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {name: a}\n",
+            &[
+                "1: GRPCRoute a: Weir does not read this kind (gateway.networking.k8s.io/v1); it has no effect",
+            ],
+        ),
+        (
+            "apiVersion: example.org/v1\nkind: gateways\nmetadata: {name: a}\n",
+            &["1: gateways a: Weir does not read this kind (example.org/v1); it has no effect"],
+        ),
         ("apiVersion: v1\nkind: List\nitems: {}\n", &["3: items: must be a list"]),
     ];
     for (yaml, expected) in cases {

@@ -60,6 +60,22 @@ pub(super) fn is_gone(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
+/// Whether an error may be over in a moment though nothing changes at the path: no descriptors, no
+/// memory, a device or a server that does not answer.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    const EIO: i32 = 5;
+    use io::ErrorKind::{
+        Interrupted, OutOfMemory, ResourceBusy, StaleNetworkFileHandle, TimedOut, WouldBlock,
+    };
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE | EIO))
+        || matches!(
+            error.kind(),
+            Interrupted | OutOfMemory | ResourceBusy | StaleNetworkFileHandle | TimedOut | WouldBlock
+        )
+}
+
 fn fingerprint(metadata: &Metadata) -> Fingerprint {
     Fingerprint {
         device: metadata.dev(),
@@ -93,3 +109,6 @@ pub(super) fn is_config(path: &Path) -> bool {
     let extension = path.extension().and_then(|extension| extension.to_str());
     !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
+
+#[cfg(test)]
+mod tests;

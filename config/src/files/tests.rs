@@ -388,3 +388,22 @@ fn a_config_map_is_swapped_under_its_links() {
         now = label(&test.at(2), "a");
     }
 }
+
+#[test]
+fn an_error_that_passes_is_tried_again_within_a_second() {
+    let mut test = Test::with(&[]);
+    // A file whose first byte can never be read (EIO).
+    symlink("/proc/self/mem", test.dir.file("a.yaml")).unwrap();
+    let _changes = test.files.watch();
+    let loaded = test.load();
+    assert!(lines(&test.dir, &loaded)[0].starts_with("a.yaml: cannot be read"), "{:?}", loaded.problems);
+    let soon = loaded.next - test.start;
+    assert!(soon <= Duration::from_secs(1), "{soon:?}");
+    let before = test.files.stats();
+    test.files.rescan(test.start + soon / 2);
+    assert_eq!(test.files.stats(), before, "too early");
+    let next = test.files.rescan(test.start + soon).next;
+    assert_eq!(test.files.stats().read, before.read + 1);
+    assert_eq!(test.files.stats().listed, before.listed, "only what failed is looked at");
+    assert_eq!(next, test.start + soon * 2);
+}

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::{MAX_DEPTH, Node, Value, parse};
+use super::{MAX_DEPTH, MAX_VALUES, Node, Value, parse};
 
 fn json_of(text: &str) -> Vec<serde_json::Value> {
     parse(text).expect(text).iter().map(Node::to_json).collect()
@@ -102,7 +102,19 @@ fn aliases_cannot_multiply_without_bound() {
         let before = format!("*a{}", level - 1);
         text += &format!("a{level}: &a{level} [{}]\n", vec![before; 10].join(", "));
     }
-    assert!(error_of(&text).contains("more than 4000000 values"), "{}", error_of(&text));
+    let too_many = "aliases repeat more than 100000 values";
+    assert!(error_of(&text).contains(too_many), "{}", error_of(&text));
+
+    let long = format!("a: &x {}\nb: [{}]\n", "x".repeat(100_000), vec!["*x"; 1000].join(", "));
+    assert!(error_of(&long).contains(too_many), "{}", error_of(&long));
+    assert!(parse(&format!("a: &x [1, 2]\nb: [{}]\n", vec!["*x"; 1000].join(", "))).is_ok());
+}
+
+#[test]
+fn what_is_written_out_is_bounded_too() {
+    let values = |count: usize| format!("[{}]", vec!["1"; count].join(","));
+    assert!(parse(&values(MAX_VALUES - 1)).is_ok());
+    assert!(error_of(&values(MAX_VALUES)).contains("more than 1000000 values"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::state::StateDir;
 /// supervisor runs.
 pub(crate) fn run(args: &CleanupArgs) -> Result<()> {
     let state = StateDir::open(&args.places.state_dir)?;
-    let _lock = state.lock()?;
+    let lock = state.lock()?;
     if let Some((link, held)) = state.orphan()? {
         drop(held);
         link.send(&Message::Drain(Duration::ZERO), None)?;
@@ -22,7 +22,8 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<()> {
         while link.receive()?.is_some() {}
     }
     state.remove_sockets()?;
-    remove_installed(&state, args.places.bpffs.as_deref())
+    remove_installed(&state, args.places.bpffs.as_deref())?;
+    state.remove_locks(lock)
 }
 
 /// Detaches the programs and removes pins, rules and routes.

@@ -1,6 +1,6 @@
 //! The control side of the proxy process: files to Snapshot to workers and kernel.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use translate::{Options, Translator};
 
 use crate::admin::Question;
 use crate::cli::{Output, RunArgs};
+use crate::descriptors;
 use crate::finder::{self, Finder, Found};
 use crate::listeners::{self, GatewaySockets, Slots};
 use crate::live;
@@ -58,6 +59,17 @@ impl Pods {
         let mut all = self.found.node_addresses.clone();
         all.extend(self.own.iter().filter(|ip| !self.found.node_addresses.contains(ip)));
         all
+    }
+
+    /// Takes note of what was found; whether it is news.
+    fn update(&mut self, mut found: Found) -> bool {
+        // Addresses that cannot be read count as none, which no node has: the last good ones stay.
+        if found.node_addresses.is_empty() {
+            found.node_addresses.clone_from(&self.found.node_addresses);
+        }
+        let news = found != self.found;
+        self.found = found;
+        news
     }
 
     /// The addresses whose devices matter.
@@ -113,11 +125,12 @@ impl Control {
         let mut pods = Pods {
             by_name: args.node.is_some(),
             own: args.node_addresses.clone(),
-            found: finder::find_now(&HashSet::new()),
+            found: finder::find_now(&HashSet::new(), &HashMap::new()),
             finder: None,
         };
         let mut translation = translator.translate(&loaded.store, &HashSet::new(), &pods.node_addresses());
-        pods.found = finder::find_now(&pods.wanted(&translation.snapshot));
+        pods.found =
+            finder::find_now(&pods.wanted(&translation.snapshot), &Redirection::pinned(args, state)?);
         translation = translator.translate(&loaded.store, &pods.local(), &pods.node_addresses());
         let mut problems =
             Problems { files: loaded.problems, objects: translation.problems, ..Problems::default() };
@@ -144,7 +157,7 @@ impl Control {
             workers,
             pin: args.pin,
             transparent: redirection.is_some(),
-            ..proxy::Config::default()
+            limits: descriptors::limits(workers),
         };
         let proxy = Proxy::start(config, snapshot.clone(), lists, writers)?;
         let current = Current::new(snapshot.clone());
@@ -173,7 +186,7 @@ impl Control {
 
     /// Follows the pods' devices; `report` brings what was found back to [`Control::found`].
     pub(crate) fn follow_devices(&mut self, report: impl Fn(Found) + Send + 'static) -> Result<()> {
-        let mut finder = Finder::start(report)?;
+        let mut finder = Finder::start(self.pods.found.clone(), report)?;
         finder.want(self.pods.wanted(&self.current.get()));
         self.pods.finder = Some(finder);
         Ok(())
@@ -200,8 +213,7 @@ impl Control {
 
     /// Takes note of where the pods are now.
     pub(crate) fn found(&mut self, found: Found) {
-        if found != self.pods.found {
-            self.pods.found = found;
+        if self.pods.update(found) {
             self.translate();
         }
     }
@@ -304,3 +316,6 @@ const PUBLISH_PATIENCE: Duration = Duration::from_millis(200);
 const PUBLISH_POLL: Duration = Duration::from_micros(200);
 /// Time for the last records to be printed.
 const PRINT_PATIENCE: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,7 @@ mod child;
 mod cleanup;
 mod cli;
 mod control;
+mod descriptors;
 mod events;
 mod explain;
 mod fdstore;

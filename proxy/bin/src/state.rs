@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -47,12 +47,17 @@ impl StateDir {
     /// Becomes the one supervisor of this folder for as long as the file lives.
     pub(crate) fn lock(&self) -> Result<File> {
         let path = self.0.join(SUPERVISOR_LOCK);
-        let mut file = open_lock(&path)?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            let mut pid = String::new();
-            file.read_to_string(&mut pid).unwrap_or_default();
-            bail!("weir is already running on {}: pid {}", self.0.display(), pid.trim());
-        }
+        let mut file = loop {
+            let mut file = open_lock(&path)?;
+            if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+                let mut pid = String::new();
+                file.read_to_string(&mut pid).unwrap_or_default();
+                bail!("weir is already running on {}: pid {}", self.0.display(), pid.trim());
+            }
+            if is_at(&file, &path)? {
+                break file;
+            }
+        };
         file.set_len(0)?;
         file.rewind()?;
         writeln!(file, "{}", std::process::id())?;
@@ -61,9 +66,14 @@ impl StateDir {
 
     /// Marks a proxy as serving from this folder for as long as the file lives.
     pub(crate) fn mark_proxy(&self) -> Result<File> {
-        let file = open_lock(&self.0.join(PROXY_LOCK))?;
-        rustix::fs::flock(&file, FlockOperation::LockShared)?;
-        Ok(file)
+        let path = self.0.join(PROXY_LOCK);
+        loop {
+            let file = open_lock(&path)?;
+            rustix::fs::flock(&file, FlockOperation::LockShared)?;
+            if is_at(&file, &path)? {
+                return Ok(file);
+            }
+        }
     }
 
     /// Whether a proxy serves from this folder.
@@ -93,15 +103,41 @@ impl StateDir {
         Ok(None)
     }
 
-    /// Removes the sockets; the locks stay, as another process may be waiting on them.
+    /// Removes the sockets.
     pub(crate) fn remove_sockets(&self) -> io::Result<()> {
-        for path in [self.admin(), self.door()] {
-            match std::fs::remove_file(path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
+        remove(&self.admin())?;
+        remove(&self.door())
+    }
+
+    /// Removes the files of the locks, the supervisor's own last and while it is held. Does nothing
+    /// if a proxy serves.
+    pub(crate) fn remove_locks(&self, held: File) -> Result<()> {
+        let path = self.0.join(PROXY_LOCK);
+        let proxy = open_lock(&path)?;
+        if rustix::fs::flock(&proxy, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(());
         }
+        remove(&path)?;
+        remove(&self.0.join(SUPERVISOR_LOCK))?;
+        drop(held);
         Ok(())
+    }
+}
+
+/// Whether the file is still the one at this path: a lock on one that was removed keeps nobody out.
+fn is_at(file: &File, path: &Path) -> Result<bool> {
+    let own = file.metadata()?;
+    match std::fs::metadata(path) {
+        Ok(there) => Ok((own.dev(), own.ino()) == (there.dev(), there.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot look at {}", path.display())),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 

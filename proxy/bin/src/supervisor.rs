@@ -15,6 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 
 use crate::cleanup;
 use crate::cli::RunArgs;
+use crate::descriptors;
 use crate::fdstore::{self, Held, Link, Message};
 use crate::signals::{Signal, Signals};
 use crate::state::StateDir;
@@ -24,8 +25,10 @@ pub(crate) const EXIT_CONFIG: u8 = 78;
 
 /// Runs until told to stop; returns the code to exit with.
 pub(crate) fn run(args: &RunArgs) -> Result<u8> {
+    // The proxy inherits it.
+    descriptors::raise();
     let state = StateDir::open(&args.places.state_dir)?;
-    let _lock = state.lock()?;
+    let lock = state.lock()?;
     let signals = Signals::install()?;
     let (predecessor, held) = match state.orphan()? {
         Some((link, held)) => {
@@ -51,6 +54,9 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     // Where nothing can be redirected, nothing was installed.
     if clean_up && !args.no_redirect && redirect::preflight().is_empty() {
         cleanup::remove_installed(&state, args.places.bpffs.as_deref())?;
+    }
+    if clean_up {
+        state.remove_locks(lock)?;
     }
     Ok(code)
 }

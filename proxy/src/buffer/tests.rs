@@ -1,8 +1,6 @@
 //! Queues of bytes that grow within bounds and give their memory back.
 
-use std::rc::Rc;
-
-use super::{Buffer, Buffers, SIZE_BULK, SIZE_FIRST};
+use super::*;
 
 fn fill(buffer: &mut Buffer, byte: u8, max: usize) -> usize {
     let Some(room) = buffer.room(max) else { return 0 };
@@ -68,4 +66,45 @@ fn memory_goes_back_when_empty() {
     assert_eq!(home.first.borrow().len(), 0, "the same memory is used again");
     drop(buffer);
     assert_eq!(home.first.borrow().len(), 1);
+}
+
+#[test]
+fn what_is_kept_for_the_next_taker_is_bounded() {
+    let home = Buffers::default();
+    for _ in 0..10 * KEPT_FIRST {
+        home.give(vec![0; SIZE_FIRST].into_boxed_slice());
+        home.give(vec![0; SIZE_BULK].into_boxed_slice());
+        home.give(vec![0; SIZE_BULK * 2].into_boxed_slice());
+    }
+    let kept = home.first.borrow().len() * SIZE_FIRST + home.bulk.borrow().len() * SIZE_BULK;
+    assert_eq!(kept, 6 * 1024 * 1024);
+}
+
+#[tokio::test]
+async fn buffers_of_one_payer_stay_within_its_account() {
+    let (home, stats) = (Rc::new(Buffers::default()), Arc::new(Stats::default()));
+    let account = Account::new(3 * SIZE_FIRST, &stats);
+    let other = Account::new(3 * SIZE_FIRST, &stats);
+    Account::pays(Some(account.clone()), async {
+        let [mut one, mut two, mut three] = [(); 3].map(|()| Buffer::new(&home));
+        assert_eq!(fill(&mut one, 1, SIZE_BULK), SIZE_FIRST);
+        assert_eq!(fill(&mut one, 1, SIZE_BULK), SIZE_FIRST, "twice the size");
+        assert_eq!(fill(&mut one, 1, SIZE_BULK), 0, "four times the size is too much");
+        assert_eq!(fill(&mut two, 1, SIZE_BULK), SIZE_FIRST);
+        assert_eq!(fill(&mut three, 1, SIZE_BULK), 0);
+        assert_eq!((account.held.get(), stats.limit_buffered.get()), (3 * SIZE_FIRST, 2));
+        two.consume(SIZE_FIRST);
+        assert_eq!(fill(&mut three, 1, SIZE_BULK), SIZE_FIRST, "others have what it gave back");
+        three.release();
+        assert_eq!(fill(&mut two, 1, SIZE_BULK), SIZE_FIRST, "no large buffer, but a small one");
+    })
+    .await;
+    assert_eq!(account.held.get(), 0);
+    Account::pays(Some(other), async {
+        assert_eq!(fill(&mut Buffer::new(&home), 1, SIZE_BULK), SIZE_FIRST);
+    })
+    .await;
+    let mut nobodys = Buffer::new(&home);
+    while fill(&mut nobodys, 1, SIZE_BULK) > 0 {}
+    assert_eq!(nobodys.len(), SIZE_BULK);
 }

@@ -18,6 +18,8 @@ use crate::worker::Worker;
 pub(super) struct Download {
     pub(super) input: Buffer,
     pub(super) answered: bool,
+    /// Interim responses that came before.
+    interim: usize,
     pub(super) switched: bool,
     pub(super) body: Body,
     /// Bytes at the front of the input that may be sent.
@@ -33,6 +35,7 @@ impl Download {
         Self {
             input: Buffer::new(&worker.buffers),
             answered: false,
+            interim: 0,
             switched: false,
             body: Body::Done,
             passing: 0,
@@ -127,6 +130,13 @@ impl Exchange<'_> {
         let failed = || End::Failed { status: 502, reason: FlowReason::UpstreamFailed };
         let Some(head) = head.map_err(|_| failed())? else { return Ok(false) };
         let consumed = head.head_len;
+        if head.is_interim() {
+            self.down.interim += 1;
+            if self.down.interim > self.client.worker.config.limits.interim_responses {
+                self.client.worker.stats.limit_interim.add();
+                return Err(failed());
+            }
+        }
         let is_old = self.ask.version == Version::Http10;
         if head.is_interim() && is_old {
             self.down.input.consume(consumed);

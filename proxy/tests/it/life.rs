@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use model::flow::FlowReason;
+
 use crate::backend::Backend;
 use crate::client::{Peer, until};
 use crate::world::{Plan, egress, nothing};
@@ -56,6 +58,26 @@ fn connections_are_limited_in_all_and_per_pod() {
     assert_eq!(first.get("/").status(), 200);
     assert!(Peer::connect(world.gateway).is_closed());
     assert_eq!(world.proxy().stats().limit_connections, 1);
+}
+
+#[test]
+fn memory_is_limited_per_pod() {
+    let backend = Backend::echo("b");
+    let plan = Plan::new(&[backend.address]).pod(9, Default::default()).pod(8, Default::default());
+    let mut world = plan.limits(|limits| limits.buffered_bytes_per_pod = 64 * 1024).start();
+    let begun = |last| {
+        let mut client = Peer::from_pod(last, world.gateway);
+        client.send(&format!("GET / HTTP/1.1\r\nHost: a.test\r\nX: {}", "x".repeat(10_000)));
+        client
+    };
+    let kept: Vec<Peer> = (0..5).map(|_| begun(9)).collect();
+    until("one of the five is closed", || world.proxy().stats().limit_buffered == 1);
+    until("it is gone", || world.proxy().stats().open == 4);
+    assert_eq!(world.flow().reason, FlowReason::Limit);
+    assert_eq!(Peer::from_pod(8, world.gateway).get("/").status(), 200, "other pods have their own");
+    drop(kept);
+    until("all are gone", || world.proxy().stats().open == 0);
+    assert_eq!(Peer::from_pod(9, world.gateway).get("/").status(), 200, "it was given back");
 }
 
 #[test]

@@ -115,6 +115,7 @@ fn request(args: &Args, dialled: SocketAddr) -> Result<Request> {
     };
     ensure!(authority.bytes().all(|b| b.is_ascii_graphic()), "--host {authority:?} is no host");
     let raw = args.path.as_deref().unwrap_or("/");
+    ensure!(raw.starts_with('/'), "--path {raw:?}: a path begins with `/`, as in \"/{raw}\"");
     let target = match normalise(raw) {
         Ok(normalised) => normalised.target().to_owned(),
         Err(PathError::RedirectTo(location)) => bail!(

@@ -327,6 +327,7 @@ fn refuses_questions_that_mean_nothing() {
         ("--from outside --to default/api-v1 --protocol udp --path /", "a request needs --protocol tcp"),
         ("--from outside --to default/api --path /a%2fb", "answered with 307 to /a/b"),
         ("--from outside --to default/api --path /%00", "answered with 400"),
+        ("--from outside --to default/api --path public", "a path begins with `/`, as in \"/public\""),
         ("--from outside --to default/api --header nothing", "has no colon"),
         ("--from outside --to default/api --method G(T", "is no HTTP method"),
     ];

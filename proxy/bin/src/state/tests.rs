@@ -18,6 +18,35 @@ fn one_supervisor_at_a_time_and_the_second_learns_its_pid() {
 }
 
 #[test]
+fn locks_are_removed_by_the_last_one_only() {
+    let (state, path) = folder("remove");
+    let files = || std::fs::read_dir(&path).unwrap().count();
+    let (lock, mark) = (state.lock().unwrap(), state.mark_proxy().unwrap());
+    state.remove_locks(lock).unwrap();
+    assert_eq!(files(), 2, "a proxy serves");
+    drop(mark);
+    let lock = state.lock().unwrap();
+    state.remove_locks(lock).unwrap();
+    assert_eq!(files(), 0);
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+#[test]
+fn a_lock_on_a_removed_file_keeps_nobody_out() {
+    let (state, path) = folder("raced");
+    let (lock, mark) = (path.join(SUPERVISOR_LOCK), path.join(PROXY_LOCK));
+    let (old, older) = (state.lock().unwrap(), state.mark_proxy().unwrap());
+    assert!(is_at(&old, &lock).unwrap() && is_at(&older, &mark).unwrap());
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::remove_file(&mark).unwrap();
+    assert!(!is_at(&old, &lock).unwrap(), "nothing is there");
+    let (new, newer) = (state.lock().unwrap(), state.mark_proxy().unwrap());
+    assert!(!is_at(&old, &lock).unwrap() && !is_at(&older, &mark).unwrap(), "another file is there");
+    assert!(is_at(&new, &lock).unwrap() && is_at(&newer, &mark).unwrap());
+    std::fs::remove_dir_all(path).unwrap();
+}
+
+#[test]
 fn nobody_serving_means_no_orphan() {
     let (state, path) = folder("none");
     assert!(state.orphan().unwrap().is_none());
