@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use aya::Pod;
 
 /// Version of the layouts; part of the pin path, so that maps of another are never taken up.
-pub(crate) const LAYOUT: u32 = 1;
+pub(crate) const LAYOUT: u32 = 2;
 
 pub(crate) const MARK_MASK: u32 = 0x0f00;
 pub(crate) const MARK_TO_PROXY: u32 = 0x0200;
@@ -19,11 +19,12 @@ pub(crate) const INGRESS_ENFORCED: u32 = 1;
 pub(crate) const EGRESS_ENFORCED: u32 = 1 << 1;
 pub(crate) const INGRESS_CLOSED: u32 = 1 << 2;
 pub(crate) const EGRESS_CLOSED: u32 = 1 << 3;
-pub(crate) const DEVICE_BRIDGED: u32 = 1 << 4;
 pub(crate) const DEVICE_NO_MAC: u32 = 1 << 5;
 
 /// Bits of a [`PolicyKey`] before protocol and port.
 pub(crate) const POLICY_PREFIX_PEER: u32 = 72;
+
+pub(crate) const FRONTEND_OUTSIDE: u32 = 1;
 
 pub(crate) const ACTION_ALLOW: u8 = 0;
 pub(crate) const ACTION_DENY: u8 = 1;
@@ -71,7 +72,7 @@ shared! {
         unused: [u8; 2],
     }
     struct Endpoint: 16 { id: u32, policy: u32, ifindex: u32, flags: u32, }
-    struct Device: 12 { flags: u32, mac: [u8; 6], unused: [u8; 2], }
+    struct Device: 20 { flags: u32, bridge: u32, mac: [u8; 6], pod_mac: [u8; 6], }
     /// The key's data; its prefix length is aya's part.
     struct PolicyData: 12 { policy: u32, identity: u32, direction: u8, protocol: u8, port: u16, }
     struct PolicyValue: 8 { precedence: u32, action: u8, length: u8, whole: u8, unused: u8, }

@@ -75,7 +75,42 @@ pub(crate) fn owner(dir: &Path) -> Result<Owner, Error> {
     })
 }
 
+/// Whether a layout directory has the program for what a pod sends pinned on this device, and the
+/// device is still the one that it was attached to.
+pub(crate) fn holds(dir: &Path, ifindex: u32) -> Result<bool, Error> {
+    let path = Hook { program: FROM_POD, ifindex }.pin(dir);
+    let Some(link) = bpffs::open(&path)? else {
+        return Ok(false);
+    };
+    let target = sys::link_target(link.as_fd());
+    let failed = |cause| Error::Link { action: "look at the link", path, cause };
+    target.map(|target| target == ifindex).map_err(failed)
+}
+
 impl Links {
+    /// Whether the device carries our programs for pods.
+    pub(crate) fn holds(&self, ifindex: u32) -> Result<bool, Error> {
+        holds(&self.dir, ifindex)
+    }
+
+    /// The devices that carry programs for pods, of this layout or of another.
+    pub(crate) fn pod_devices(&self, pin_dir: &Path) -> Result<Vec<u32>, Error> {
+        let mut found = Vec::new();
+        for layout in bpffs::layouts(pin_dir)? {
+            for path in bpffs::files(&layout)? {
+                let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+                let index = name.strip_prefix(FROM_POD).and_then(|rest| rest.strip_prefix('_'));
+                let index = index.and_then(|index| index.parse::<u32>().ok());
+                if let Some(index) = index.filter(|index| !found.contains(index))
+                    && holds(&layout, index)?
+                {
+                    found.push(index);
+                }
+            }
+        }
+        Ok(found)
+    }
+
     pub(crate) fn new(dir: PathBuf) -> Self {
         Self { dir, current: HashSet::new() }
     }

@@ -1,10 +1,16 @@
 //! Finding the host end of a pod's veth from the pod's address.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::attach::{self, Owner};
+use crate::bpffs;
+use crate::error::Error;
+use crate::kernel;
 use crate::netlink::{Link, LinkKind, Netlink};
 
 /// The host end of a pod's veth.
@@ -16,6 +22,8 @@ pub struct Device {
     pub name: String,
     /// The bridge that it is a port of.
     pub bridge: Option<String>,
+    /// The pod's own link-layer address, where the bridge goes by it.
+    pub pod_mac: Option<[u8; 6]>,
 }
 
 /// Why no veth was found. A pod without one is not enforced.
@@ -85,8 +93,13 @@ pub enum Undiscovered {
 /// # Errors
 /// Why there is none: the pod is elsewhere, or cannot be reached over a veth.
 pub fn discover(ip: IpAddr) -> Result<Device, Undiscovered> {
+    let netlink = Netlink::new().map_err(|source| Undiscovered::Netlink { ip, source })?;
+    find_veth(&netlink, ip, None)
+}
+
+/// `before`: where it is if it is on a bridge.
+fn find_veth(netlink: &Netlink, ip: IpAddr, before: Option<&Device>) -> Result<Device, Undiscovered> {
     let failed = |source| Undiscovered::Netlink { ip, source };
-    let netlink = Netlink::new().map_err(failed)?;
     let route = netlink.route(ip).map_err(|source| Undiscovered::NoRoute { ip, source })?;
     if route.local {
         return Err(Undiscovered::Node { ip });
@@ -101,10 +114,54 @@ pub fn discover(ip: IpAddr) -> Result<Device, Undiscovered> {
             ifindex: link.index,
             name: link.name.clone(),
             bridge: bridge_of(&links, link).map(|bridge| bridge.name.clone()),
+            pod_mac: None,
         }),
-        LinkKind::Bridge => behind(&netlink, &links, link, ip),
+        LinkKind::Bridge => {
+            before.map_or_else(|| behind(netlink, &links, link, ip), |before| Ok(before.clone()))
+        }
         LinkKind::Other => Err(not_veth(ip, link)),
     }
+}
+
+/// The devices that pods are behind by what a process before left pinned, in this layout and this
+/// network namespace, where they still exist. They do not depend on what pods answer now.
+///
+/// # Errors
+/// The pins cannot be read.
+pub fn pinned(pin_dir: &Path) -> Result<HashMap<IpAddr, Device>, Error> {
+    let dir = bpffs::layout_dir(pin_dir);
+    let (_, namespace) = bpffs::namespace()?;
+    if attach::owner(&dir)? != Owner::Namespace(namespace) {
+        return Ok(HashMap::new());
+    }
+    let failed = |cause| Error::Netlink { action: "list devices".to_owned(), cause };
+    let links = Netlink::new().and_then(|netlink| netlink.links()).map_err(failed)?;
+    let mut found = HashMap::new();
+    for (address, endpoint) in kernel::pinned_endpoints(&dir)? {
+        let Some(link) = links.iter().find(|link| link.index == endpoint.ifindex) else {
+            continue;
+        };
+        if attach::holds(&dir, link.index)? {
+            let bridge = bridge_of(&links, link).map(|bridge| bridge.name.clone());
+            // Its link-layer address stays the one that is pinned, too.
+            let device = Device { ifindex: link.index, name: link.name.clone(), bridge, pod_mac: None };
+            found.insert(address.ip(), device);
+        }
+    }
+    Ok(found)
+}
+
+/// Finds the veth as [`discover()`] does, but believes a route only, not an answer, that it is
+/// another than the one `before`, which [`pinned()`] told.
+///
+/// # Errors
+/// As [`discover()`]; none if there is one `before`.
+pub fn discover_again(ip: IpAddr, before: Option<&Device>) -> Result<Device, Undiscovered> {
+    let Some(before) = before else {
+        return discover(ip);
+    };
+    let netlink = Netlink::new().map_err(|source| Undiscovered::Netlink { ip, source })?;
+    Ok(find_veth(&netlink, ip, Some(before)).unwrap_or_else(|_| before.clone()))
 }
 
 /// The addresses that the devices of this network namespace have, loopback's left out.
@@ -136,7 +193,12 @@ fn behind(netlink: &Netlink, links: &[Link], bridge: &Link, ip: IpAddr) -> Resul
     if link.kind != LinkKind::Veth {
         return Err(not_veth(ip, link));
     }
-    Ok(Device { ifindex: link.index, name: link.name.clone(), bridge: Some(bridge.name.clone()) })
+    Ok(Device {
+        ifindex: link.index,
+        name: link.name.clone(),
+        bridge: Some(name()),
+        pod_mac: address.try_into().ok(),
+    })
 }
 
 /// The link-layer address of a neighbour, asked for if it is not known.

@@ -37,7 +37,8 @@ pub enum Reason {
     DenyRule,
     /// The endpoint is closed in this direction.
     Closed,
-    /// The source is not an address of the pod that sent it.
+    /// The sender pretends to be another: the source or link-layer address is not the pod's own,
+    /// or is a local pod's and came from elsewhere, or neighbour discovery says so.
     Spoofed,
     /// A fragment, IP options, an unknown header: what it is cannot be told.
     Unreadable,

@@ -23,13 +23,15 @@ pub(crate) const CHOOSE_LISTENER: &str = "choose_listener";
 
 /// What a map must be like to be taken up again: name, type, sizes of key and value, entries.
 /// 0 entries: as configured.
-pub(crate) const MAPS: [(&str, MapType, u32, u32, u32); 12] = [
+pub(crate) const MAPS: [(&str, MapType, u32, u32, u32); 14] = [
+    ("node", MapType::Hash, 16, 4, 8192),
     ("identities", MapType::LpmTrie, 20, 4, 262_144),
     ("endpoints", MapType::Hash, 16, 16, 8192),
-    ("devices", MapType::Hash, 4, 12, 4096),
+    ("devices", MapType::Hash, 4, 20, 4096),
     ("policy", MapType::LpmTrie, 16, 8, 524_288),
     ("frontends", MapType::Hash, 20, 4, 131_072),
     ("flows", MapType::LruHash, 40, 16, 0),
+    ("other_flows", MapType::LruHash, 40, 16, 0),
     ("proxied", MapType::LruHash, 40, 4, 0),
     ("listeners", MapType::SockMap, 4, 4, 512),
     ("config", MapType::Array, 4, 16, 1),
@@ -53,12 +55,13 @@ pub(crate) type Hash<K, V> = HashMap<MapData, K, V>;
 
 /// The maps that user space reads or writes.
 pub(crate) struct Maps {
+    pub(crate) node: Hash<abi::Address, u32>,
     pub(crate) identities: Identities,
     pub(crate) endpoints: Hash<abi::Address, abi::Endpoint>,
     pub(crate) devices: Hash<u32, abi::Device>,
     pub(crate) policy: Policy,
     pub(crate) frontends: Hash<abi::Frontend, u32>,
-    pub(crate) flows: Hash<abi::Tuple, abi::Flow>,
+    pub(crate) flows: [Hash<abi::Tuple, abi::Flow>; 2],
     pub(crate) listeners: SockMap<MapData>,
     pub(crate) config: Array<MapData, abi::Config>,
     pub(crate) counters: PerCpuArray<MapData, u64>,
@@ -71,6 +74,7 @@ pub(crate) fn load(dir: &Path, flows: u32) -> Result<(Programs, Maps), Error> {
     let mut ebpf = EbpfLoader::new()
         .default_map_pin_directory(dir)
         .map_max_entries("flows", flows)
+        .map_max_entries("other_flows", flows)
         .map_max_entries("proxied", flows)
         .load(OBJECT)
         .map_err(|cause| Error::Load { cause: Box::new(cause) })?;
@@ -81,17 +85,30 @@ pub(crate) fn load(dir: &Path, flows: u32) -> Result<(Programs, Maps), Error> {
         choose_listener: sk_lookup(&mut ebpf, CHOOSE_LISTENER)?,
     };
     let maps = Maps {
+        node: hash(&mut ebpf, "node")?,
         identities: trie(&mut ebpf, "identities")?,
         endpoints: hash(&mut ebpf, "endpoints")?,
         devices: hash(&mut ebpf, "devices")?,
         policy: trie(&mut ebpf, "policy")?,
         frontends: hash(&mut ebpf, "frontends")?,
-        flows: hash(&mut ebpf, "flows")?,
+        flows: [hash(&mut ebpf, "flows")?, hash(&mut ebpf, "other_flows")?],
         listeners: map(&mut ebpf, "listeners")?.try_into().map_err(Error::map("listeners", "open"))?,
         config: map(&mut ebpf, "config")?.try_into().map_err(Error::map("config", "open"))?,
         counters: map(&mut ebpf, "counters")?.try_into().map_err(Error::map("counters", "open"))?,
     };
     Ok((programs, maps))
+}
+
+/// The endpoints that are pinned in a layout directory.
+pub(crate) fn pinned_endpoints(
+    dir: &Path,
+) -> Result<std::collections::HashMap<abi::Address, abi::Endpoint>, Error> {
+    let read = || {
+        let map = Map::from_map_data(MapData::from_pin(dir.join("endpoints"))?)?;
+        let map: Hash<abi::Address, abi::Endpoint> = map.try_into()?;
+        map.iter().collect::<Result<_, MapError>>()
+    };
+    read().map_err(Error::map("endpoints", "read the pinned"))
 }
 
 /// Unpins maps that are not what the programs expect: aya would take them as they are. Programs

@@ -10,8 +10,14 @@
 //! missing. Everything concerns the network namespace of the calling thread.
 //!
 //! What is dropped besides denials:
-//! - from a pod: any source address that is not its own, IPv4, IPv6 or the sender's in ARP;
-//!   neighbour discovery and listener reports from link-local addresses pass;
+//! - from a pod: any source address that is not its own, IPv4, IPv6 or the sender's in ARP, and on
+//!   a bridge any link-layer address; neighbour discovery passes if it stays on the link, comes
+//!   from the pod's own or a link-local address, advertises no other and no router;
+//! - from an uplink: source addresses that are those of this node's pods;
+//! - at a pod's veth: copies of what is for another known pod, as bridges flood them;
+//! - ICMP errors that policy does not allow, unless they go to the sender of a packet of an allowed
+//!   flow; from a pod, of one that was sent to that pod;
+//! - on a veth with the programs behind which no known pod is any more: everything from it;
 //! - towards a frontend's address, and where a port matters to an enforced pod: fragments, IPv4
 //!   options, IPv6 headers other than hop-by-hop and destination options;
 //! - from or to an enforced pod: frames that are neither IPv4, IPv6 nor ARP, VLAN tags, multicast.
@@ -39,7 +45,7 @@ mod sys;
 mod table;
 
 pub use cleanup::cleanup;
-pub use discover::{Device, Undiscovered, discover};
+pub use discover::{Device, Undiscovered, discover, discover_again, pinned};
 pub use error::Error;
 pub use events::{Direction, Event, EventKind, Events, Reason};
 pub use preflight::{Missing, preflight};

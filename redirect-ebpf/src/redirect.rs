@@ -2,6 +2,7 @@
 
 mod apply;
 mod desired;
+mod places;
 mod policy;
 
 use std::ops::RangeInclusive;
@@ -30,7 +31,7 @@ pub struct Config {
     pub workers: u32,
     /// Devices to other nodes and to the world.
     pub uplinks: Vec<String>,
-    /// Size of the flow map, in flows. At 64 bytes and some 60 of overhead each.
+    /// Size of the flow maps, one for TCP and one for the rest, in flows. At 64 bytes and some 60 of overhead each.
     pub flows: u32,
     /// Source ports of the proxy's upstream connections; nobody else on the node should use them.
     pub upstream_ports: RangeInclusive<u16>,
@@ -93,6 +94,7 @@ pub struct Redirect {
     dirty: bool,
     programs: Programs,
     links: Links,
+    node: Table<Hash<abi::Address, u32>, abi::Address, u32>,
     identities: Table<Identities, Prefix<abi::Address>, u32>,
     endpoints: Table<Hash<abi::Address, abi::Endpoint>, abi::Address, abi::Endpoint>,
     devices: Table<Hash<u32, abi::Device>, u32, abi::Device>,
@@ -100,7 +102,8 @@ pub struct Redirect {
     policy: PolicySets,
     listeners: SockMap<MapData>,
     settings: aya::maps::Array<MapData, abi::Config>,
-    flows: Hash<abi::Tuple, abi::Flow>,
+    /// TCP and others.
+    flows: [Hash<abi::Tuple, abi::Flow>; 2],
     counters: aya::maps::PerCpuArray<MapData, u64>,
 }
 
@@ -144,6 +147,7 @@ impl Redirect {
             programs,
             links: Links::new(dir.clone()),
             dir,
+            node: Table::new("node", maps.node)?,
             identities: Table::new("identities", maps.identities)?,
             endpoints,
             devices: Table::new("devices", maps.devices)?,
@@ -211,7 +215,7 @@ impl Redirect {
     /// The map cannot be read.
     pub fn flows(&self) -> Result<usize, Error> {
         let mut count = 0;
-        for key in self.flows.keys() {
+        for key in self.flows.iter().flat_map(|map| map.keys()) {
             key.map_err(Error::map("flows", "read"))?;
             count += 1;
         }

@@ -25,7 +25,8 @@ pub struct Endpoint {
     pub id: u32,
     /// Its addresses.
     pub addresses: Vec<IpAddr>,
-    /// The host end of its veth; `None`: not found, so what it sends is not judged.
+    /// The host end of its veth; `None`: not found, so what it sends is not judged unless the
+    /// programs are still on the veth that it had.
     pub device: Option<Device>,
     /// Whether ingress is enforced.
     pub ingress: Enforcement,
@@ -90,4 +91,6 @@ pub struct Frontend {
     pub port: u16,
     /// Number in the IP header; the proxy takes TCP (6).
     pub protocol: u8,
+    /// Whether packets from uplinks may dial it too, not only those of this node's pods.
+    pub outside: bool,
 }

@@ -30,10 +30,12 @@ pub(crate) struct Finder {
 
 impl Finder {
     /// Starts looking; `report` is called with each change.
-    pub(crate) fn start(report: impl Fn(Found) + Send + 'static) -> Result<Self> {
+    ///
+    /// What was `found` before is not asked for again while its device is there.
+    pub(crate) fn start(found: Found, report: impl Fn(Found) + Send + 'static) -> Result<Self> {
         let (wanted, inbox) = channel();
         let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None)?;
-        let search = Search { socket, wanted: HashSet::new(), found: Found::default() };
+        let search = Search { socket, wanted: HashSet::new(), found };
         thread::Builder::new().name("finder".into()).spawn(move || search.run(&inbox, report))?;
         Ok(Self { wanted, last: HashSet::new() })
     }
@@ -48,12 +50,12 @@ impl Finder {
     }
 }
 
-/// Looks for all addresses once, and waits for it.
-pub(crate) fn find_now(addresses: &HashSet<IpAddr>) -> Found {
+/// Looks for all addresses once, and waits for it. Those whose devices are `pinned` stay there.
+pub(crate) fn find_now(addresses: &HashSet<IpAddr>, pinned: &HashMap<IpAddr, Device>) -> Found {
     let mut found = Found { node_addresses: node_addresses(), ..Found::default() };
     let addresses: Vec<IpAddr> = addresses.iter().copied().collect();
     let share = addresses.len().div_ceil(AT_ONCE).max(1);
-    let look = |ip: &IpAddr| Some((*ip, redirect::discover(*ip).ok()?));
+    let look = |ip: &IpAddr| Some((*ip, redirect::discover_again(*ip, pinned.get(ip)).ok()?));
     thread::scope(|scope| {
         let part = |part: &[IpAddr]| part.iter().filter_map(look).collect::<Vec<_>>();
         let searches: Vec<_> =

@@ -104,14 +104,18 @@ fn identities(snapshot: &Snapshot) -> Vec<(IpNet, u32)> {
 
 fn frontends(snapshot: &Snapshot) -> Vec<Frontend> {
     let protocol = Protocol::Tcp as u8;
-    let services =
-        snapshot.frontends.keys().map(|at| Frontend { address: at.ip(), port: at.port(), protocol });
+    let services = snapshot.frontends.keys().map(|at| Frontend {
+        address: at.ip(),
+        port: at.port(),
+        protocol,
+        outside: false,
+    });
     let gateways = snapshot.gateways.keys().flat_map(|at| {
         let addresses: Vec<IpAddr> = match at.ip {
             Some(ip) => vec![ip],
             None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
         };
-        addresses.into_iter().map(move |address| Frontend { address, port: at.port, protocol })
+        addresses.into_iter().map(move |address| Frontend { address, port: at.port, protocol, outside: true })
     });
     let mut all: Vec<Frontend> = services.chain(gateways).collect();
     all.sort_unstable();

@@ -1,6 +1,8 @@
 //! Redirection by eBPF while the proxy runs: the listeners it leads to, what the kernel is told,
 //! and what it reports.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,7 +12,7 @@ use anyhow::{Context, Result};
 use model::Snapshot;
 use model::workload::EndpointId;
 use objects::{Kind, ObjectKey, Problem};
-use redirect::{Config, Events, Family, Redirect};
+use redirect::{Config, Device, Events, Family, Redirect};
 use rustix::event::{PollFd, PollFlags};
 use telemetry::Writer;
 
@@ -73,6 +75,15 @@ impl Redirection {
         let redirect = Redirect::open(config)
             .with_context(|| format!("cannot redirect with pins in {}", pins.display()))?;
         Ok(Some(Self(redirect)))
+    }
+
+    /// Where pods are by what an earlier process left in the kernel.
+    pub(crate) fn pinned(args: &RunArgs, state: &StateDir) -> Result<HashMap<IpAddr, Device>> {
+        if args.no_redirect || !redirect::preflight().is_empty() {
+            return Ok(HashMap::new());
+        }
+        let pins = pin_dir(state, args.places.bpffs.as_deref());
+        redirect::pinned(&pins).with_context(|| format!("cannot read the pins in {}", pins.display()))
     }
 
     /// Gives the programs the sockets to send connections to.

@@ -67,7 +67,7 @@ fn layouts_are_those_of_the_object() {
         [source, destination, source_port, destination_port, protocol, icmp_type, unused]
     );
     same!(found, Endpoint = "endpoint", [id, policy, ifindex, flags]);
-    same!(found, Device = "device", [flags, mac, unused]);
+    same!(found, Device = "device", [flags, bridge, mac, pod_mac]);
     same!(found, PolicyValue = "policy_value", [precedence, action, length, whole, unused]);
     same!(found, Frontend = "frontend", [address, port, protocol, unused]);
     same!(found, Flow = "flow", [seen, revision, flags]);

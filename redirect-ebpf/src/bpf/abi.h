@@ -43,8 +43,7 @@ enum endpoint_flag {
 	EGRESS_ENFORCED = 1 << 1,
 	INGRESS_CLOSED = 1 << 2, /* nothing new passes, whatever the entries say */
 	EGRESS_CLOSED = 1 << 3,
-	DEVICE_BRIDGED = 1 << 4, /* a bridge port: its frames would not be delivered here */
-	DEVICE_NO_MAC = 1 << 5,	 /* packets begin with the IP header */
+	DEVICE_NO_MAC = 1 << 5, /* packets begin with the IP header */
 };
 
 /* A pod of this node, found by any of its addresses. */
@@ -58,8 +57,9 @@ struct endpoint {
 /* A device that carries our programs. */
 struct device {
 	__u32 flags;
+	__u32 bridge; /* the bridge that it is a port of: frames would not be delivered here */
 	__u8 mac[6]; /* its own */
-	__u8 unused[2];
+	__u8 pod_mac[6]; /* the pod's, where others on the bridge depend on it; else 0 */
 };
 
 struct identity_key {
@@ -104,6 +104,10 @@ struct frontend {
 	__u8 unused;
 };
 
+enum frontend_flag {
+	FRONTEND_OUTSIDE = 1 << 0, /* for packets from uplinks too, not from pods only */
+};
+
 enum flow_flag {
 	FLOW_INGRESS = 1 << 0, /* the destination's ingress policy was asked */
 	FLOW_EGRESS = 1 << 1,  /* the source's egress policy was asked */
@@ -135,7 +139,7 @@ enum reason {
 	REASON_DEFAULT_DENY, /* enforced, and no entry allows it */
 	REASON_DENY_RULE,
 	REASON_CLOSED,
-	REASON_SPOOFED,
+	REASON_SPOOFED, /* as another: source address, link-layer address, neighbour, router */
 	REASON_UNREADABLE, /* fragment, IP options, unknown header, not IP */
 	REASON_NO_PROXY,   /* policy sends it to the proxy, which cannot take it */
 };

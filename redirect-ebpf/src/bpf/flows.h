@@ -25,6 +25,21 @@ static __always_inline int expired(const struct flow *flow, const struct tuple *
 	return now > flow->seen && now - flow->seen > life;
 }
 
+static __always_inline struct flow *find_flow(const struct tuple *tuple)
+{
+	if (tuple->protocol == IPPROTO_TCP)
+		return bpf_map_lookup_elem(&flows, tuple);
+	return bpf_map_lookup_elem(&other_flows, tuple);
+}
+
+static __always_inline void forget(const struct tuple *tuple)
+{
+	if (tuple->protocol == IPPROTO_TCP)
+		bpf_map_delete_elem(&flows, tuple);
+	else
+		bpf_map_delete_elem(&other_flows, tuple);
+}
+
 static __always_inline void remember(const struct tuple *tuple, __u32 flags, __u32 revision)
 {
 	struct flow flow = {
@@ -33,21 +48,24 @@ static __always_inline void remember(const struct tuple *tuple, __u32 flags, __u
 		.flags = flags,
 	};
 
-	bpf_map_update_elem(&flows, tuple, &flow, BPF_ANY);
+	if (tuple->protocol == IPPROTO_TCP)
+		bpf_map_update_elem(&flows, tuple, &flow, BPF_ANY);
+	else
+		bpf_map_update_elem(&other_flows, tuple, &flow, BPF_ANY);
 }
 
 /* What is known of the flow that began as `tuple`; judges it again if the policy changed. */
 static __noinline int recall_as(const struct tuple *tuple, __u32 sides, __u32 revision,
 				struct judgement *j)
 {
-	struct flow *flow = bpf_map_lookup_elem(&flows, tuple);
+	struct flow *flow = find_flow(tuple);
 	__u64 now = bpf_ktime_get_ns();
 	int verdict = VERDICT_PASS;
 
 	if (!flow)
 		return VERDICT_UNKNOWN;
 	if (expired(flow, tuple, now)) {
-		bpf_map_delete_elem(&flows, tuple);
+		forget(tuple);
 		return VERDICT_UNKNOWN;
 	}
 	if (!(flow->flags & FLOW_HOST)) {
@@ -104,6 +122,16 @@ static __always_inline int recall(struct packet *p, __u32 sides, __u32 revision,
 	if (verdict == VERDICT_UNKNOWN && p->echo_reply)
 		p->tuple.icmp_type = p->ipv6 ? ICMPV6_ECHO_REPLY : ICMP_ECHO_REPLY;
 	return verdict;
+}
+
+/*
+ * Whether an ICMP error can be what it says: it goes to whoever sent the packet that it is about.
+ * Any router on the way may report that; a pod is none, so only what was sent to itself.
+ */
+static __always_inline int is_error_of(const struct packet *p, int from_pod)
+{
+	return p->has_inner && same_address(&p->tuple.destination, &p->inner.source) &&
+	       (!from_pod || same_address(&p->tuple.source, &p->inner.destination));
 }
 
 /* Whether an ICMP error answers a packet of an allowed flow. */

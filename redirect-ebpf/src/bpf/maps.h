@@ -7,6 +7,15 @@
 
 #include "abi.h"
 
+/* The addresses of the node's own devices. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8192);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct address);
+	__type(value, __u32);
+} node SEC(".maps");
+
 /* Address to identity. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -52,7 +61,7 @@ struct {
 	__type(value, __u32);
 } frontends SEC(".maps");
 
-/* Allowed flows; the size is user space's choice. */
+/* Allowed TCP connections; the size is user space's choice. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 131072);
@@ -60,6 +69,16 @@ struct {
 	__type(key, struct tuple);
 	__type(value, struct flow);
 } flows SEC(".maps");
+
+/* Allowed flows of other protocols, which cost a sender nothing: in a map of their own, so that
+ * they push no connection out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 131072);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct tuple);
+	__type(value, struct flow);
+} other_flows SEC(".maps");
 
 /* Connections sent to the proxy, with the slot of the listener that takes them. An entry that is
  * evicted costs a reset, never a bypass. */

@@ -51,6 +51,12 @@ static __always_inline void map_ipv4(struct address *address, __be32 ipv4)
 	address->word[3] = ipv4;
 }
 
+static __always_inline int same_address(const struct address *a, const struct address *b)
+{
+	return a->word[0] == b->word[0] && a->word[1] == b->word[1] &&
+	       a->word[2] == b->word[2] && a->word[3] == b->word[3];
+}
+
 static __always_inline void reverse(const struct tuple *tuple, struct tuple *reversed)
 {
 	*reversed = *tuple;

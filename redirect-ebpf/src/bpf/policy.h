@@ -93,7 +93,8 @@ static __noinline int decide(const struct endpoint *endpoint, const struct tuple
 /*
  * Judges a flow in the direction in which it began. `sides` (FLOW_EGRESS, FLOW_INGRESS) says
  * whose policy is asked; a side that is no pod of this node has none. A denial by either wins,
- * then the proxy; only TCP can go there.
+ * then the proxy; only TCP can go there. A pod may talk to itself, if it is known to have sent
+ * the packet: its address as the source alone says nothing.
  */
 static __noinline int judge(const struct tuple *tuple, __u32 sides, int readable,
 			    struct judgement *j)
@@ -107,7 +108,7 @@ static __noinline int judge(const struct tuple *tuple, __u32 sides, int readable
 	j->endpoint = 0;
 	j->reason = REASON_NONE;
 	j->direction = DIRECTION_EGRESS;
-	if (source && destination && source->id == destination->id)
+	if (sides & FLOW_EGRESS && source && destination && source->id == destination->id)
 		return VERDICT_PASS;
 	if (source && (sides & FLOW_EGRESS)) {
 		egress = decide(source, tuple, readable, j);

@@ -16,7 +16,7 @@ static __always_inline int deliver(struct __sk_buff *skb, const struct device *d
 		bpf_skb_change_type(skb, PACKET_HOST);
 	/* A bridge would carry the frame to the other pod, past the proxy. What is addressed to one
 	 * of its ports it delivers here. */
-	if (device->flags & DEVICE_BRIDGED && bpf_skb_store_bytes(skb, 0, device->mac, 6, 0))
+	if (device->bridge && bpf_skb_store_bytes(skb, 0, device->mac, 6, 0))
 		return TC_ACT_SHOT;
 	return TC_ACT_OK;
 }

@@ -6,6 +6,7 @@
  *
  * What is not ours gets TC_ACT_UNSPEC, so that later programs of the same hook run.
  */
+#include "link.h"
 #include "proxy.h"
 
 #define EVERY_SIDE (FLOW_EGRESS | FLOW_INGRESS)
@@ -24,11 +25,14 @@ static __always_inline struct config *settings(void)
 	return bpf_map_lookup_elem(&config, &zero);
 }
 
-static __always_inline int is_frontend(const struct address *address, __be16 port, __u8 protocol)
+/* Whether a destination is a frontend for packets from there: a pod (`FLOW_EGRESS`) or outside. */
+static __always_inline int is_frontend(const struct address *address, __be16 port, __u8 protocol,
+				       __u32 sides)
 {
 	struct frontend key = { .address = *address, .port = port, .protocol = protocol };
+	__u32 *flags = bpf_map_lookup_elem(&frontends, &key);
 
-	return bpf_map_lookup_elem(&frontends, &key) != 0;
+	return flags && (sides & FLOW_EGRESS || *flags & FRONTEND_OUTSIDE);
 }
 
 /* Acts on a verdict; the flow is remembered if it may go on. */
@@ -65,17 +69,17 @@ static __always_inline int enter(struct __sk_buff *skb, struct packet *p,
 	if (p->readable && p->tuple.protocol == IPPROTO_TCP &&
 	    owned(skb, p, &p->tuple, settings_now))
 		return deliver(skb, device);
-	if (p->has_inner) {
+	if (is_error_of(p, sides & FLOW_EGRESS)) {
 		reverse(&p->inner, &reversed);
 		if (reversed.protocol == IPPROTO_TCP && owned(skb, p, &reversed, settings_now))
 			return deliver(skb, device);
 		if (answers_flow(p, revision, j))
 			return TC_ACT_UNSPEC;
 	}
-	if (!p->readable && is_frontend(&p->tuple.destination, 0, 0))
+	if (!p->readable && is_frontend(&p->tuple.destination, 0, 0, sides))
 		return drop(p, j, REASON_UNREADABLE);
 	if (p->readable && is_frontend(&p->tuple.destination, p->tuple.destination_port,
-				       p->tuple.protocol)) {
+				       p->tuple.protocol, sides)) {
 		/* Which policy holds is judged by the proxy, for the endpoint it picks. */
 		struct endpoint *source = bpf_map_lookup_elem(&endpoints, &p->tuple.source);
 
@@ -96,30 +100,6 @@ static __always_inline int enter(struct __sk_buff *skb, struct packet *p,
 	return act(p, verdict, sides, revision, j);
 }
 
-/* The sender of an ARP packet must be the pod, or nobody (a probe). */
-static __always_inline int arp_from_pod(struct __sk_buff *skb, struct packet *p,
-					struct judgement *j)
-{
-	struct endpoint *sender;
-	__be32 ipv4;
-
-	if (bpf_skb_load_bytes(skb, ETH_HLEN + 14, &ipv4, sizeof(ipv4)))
-		return TC_ACT_SHOT;
-	if (!ipv4)
-		return TC_ACT_UNSPEC;
-	map_ipv4(&p->tuple.source, ipv4);
-	sender = bpf_map_lookup_elem(&endpoints, &p->tuple.source);
-	if (sender && sender->ifindex == skb->ifindex)
-		return TC_ACT_UNSPEC;
-	return drop(p, j, REASON_SPOOFED);
-}
-
-static __always_inline int is_link_local(const struct address *address)
-{
-	return (address->word[0] & bpf_htonl(0xffc00000)) == bpf_htonl(0xfe800000) ||
-	       !(address->word[0] | address->word[1] | address->word[2] | address->word[3]);
-}
-
 SEC("classifier")
 int from_pod(struct __sk_buff *skb)
 {
@@ -132,8 +112,13 @@ int from_pod(struct __sk_buff *skb)
 	/* Written before the program is attached. */
 	if (!device)
 		return TC_ACT_SHOT;
+	/* Otherwise the bridge takes this port for another pod's. */
+	if (!is_pod_mac(skb, device, ETH_ALEN)) {
+		read_packet(skb, device->flags, &p);
+		return drop(&p, &j, REASON_SPOOFED);
+	}
 	if (skb->protocol == bpf_htons(ETH_P_ARP) && !skb->vlan_present)
-		return arp_from_pod(skb, &p, &j);
+		return arp_lies(skb, device, &p) ? drop(&p, &j, REASON_SPOOFED) : TC_ACT_UNSPEC;
 	if (!read_packet(skb, device->flags, &p)) {
 		/* Other link layer protocols and VLAN tags would go around the policy. */
 		if (device->flags & (EGRESS_ENFORCED | EGRESS_CLOSED))
@@ -141,9 +126,13 @@ int from_pod(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	}
 	source = bpf_map_lookup_elem(&endpoints, &p.tuple.source);
+	if (lies(skb, &p))
+		return drop(&p, &j, REASON_SPOOFED);
 	if (source && source->ifindex == ifindex)
-		return p.neighbour ? TC_ACT_UNSPEC : enter(skb, &p, device, EVERY_SIDE, &j);
-	if (p.neighbour && is_link_local(&p.tuple.source))
+		return stays_on_link(&p, device) ? TC_ACT_UNSPEC :
+						   enter(skb, &p, device, EVERY_SIDE, &j);
+	if ((is_link_local(&p.tuple.source) || is_unspecified(&p.tuple.source)) &&
+	    stays_on_link(&p, device))
 		return TC_ACT_UNSPEC;
 	return drop(&p, &j, REASON_SPOOFED);
 }
@@ -156,11 +145,16 @@ int from_uplink(struct __sk_buff *skb)
 	struct judgement j = { .direction = DIRECTION_INGRESS };
 	struct packet p = {};
 
-	if (!device || !read_packet(skb, device->flags, &p) || p.neighbour)
+	if (!device || !read_packet(skb, device->flags, &p))
+		return TC_ACT_UNSPEC;
+	/* This node's pods are not out there. */
+	if (bpf_map_lookup_elem(&endpoints, &p.tuple.source))
+		return drop(&p, &j, REASON_SPOOFED);
+	if (stays_on_link(&p, device))
 		return TC_ACT_UNSPEC;
 	/* The node's own traffic is none of ours. */
 	if (!bpf_map_lookup_elem(&endpoints, &p.tuple.destination) &&
-	    !is_frontend(&p.tuple.destination, 0, 0))
+	    !is_frontend(&p.tuple.destination, 0, 0, FLOW_INGRESS))
 		return TC_ACT_UNSPEC;
 	return enter(skb, &p, device, FLOW_INGRESS, &j);
 }
@@ -171,9 +165,35 @@ static __always_inline int from_host(const struct packet *p)
 	struct tuple reversed;
 
 	reverse(&p->tuple, &reversed);
-	if (p->readable && !(p->tcp_flags & TCP_RST) && !bpf_map_lookup_elem(&flows, &reversed))
+	if (p->readable && !(p->tcp_flags & TCP_RST) && !find_flow(&reversed))
 		remember(&p->tuple, FLOW_HOST, 0);
 	return TC_ACT_UNSPEC;
+}
+
+/* What another device or another program of the node sends to the pod. */
+static __always_inline int admit(struct __sk_buff *skb, struct packet *p,
+				 const struct endpoint *destination, __u32 revision,
+				 struct judgement *j)
+{
+	struct endpoint *source = bpf_map_lookup_elem(&endpoints, &p->tuple.source);
+	__u32 sides = FLOW_INGRESS;
+	int verdict;
+
+	if (is_error_of(p, 0) && answers_flow(p, revision, j))
+		return TC_ACT_UNSPEC;
+	/* From the pod itself, by way of a Service perhaps: its address as the source tells nothing
+	 * on another device. */
+	if (source && source->id == destination->id && skb->ingress_ifindex == source->ifindex)
+		sides = EVERY_SIDE;
+	verdict = p->readable ? recall(p, sides, revision, j) : VERDICT_UNKNOWN;
+	if (verdict == VERDICT_PASS)
+		return TC_ACT_UNSPEC;
+	if (verdict == VERDICT_UNKNOWN)
+		verdict = judge(&p->tuple, sides, p->readable, j);
+	/* It came by a way where the proxy could not be given it: closed. */
+	if (verdict == VERDICT_PROXY)
+		return drop(p, j, REASON_NO_PROXY);
+	return act(p, verdict, sides, revision, j);
 }
 
 SEC("classifier")
@@ -185,38 +205,36 @@ int to_pod(struct __sk_buff *skb)
 	struct config *settings_now = settings();
 	struct packet p = {};
 	struct endpoint *destination;
-	int verdict, enforced;
+	int enforced, from_proxy;
 
 	if (!device || !settings_now)
 		return TC_ACT_SHOT;
 	/* Marks do not survive the way out of another namespace, nor does this index. */
-	if (!skb->ingress_ifindex && (skb->mark & MARK_MASK) == MARK_FROM_PROXY)
+	from_proxy = !skb->ingress_ifindex && (skb->mark & MARK_MASK) == MARK_FROM_PROXY;
+	/* Only a bridge floods what is for others. */
+	if (from_proxy && !device->bridge)
 		return TC_ACT_UNSPEC;
 	if (skb->protocol == bpf_htons(ETH_P_ARP) && !skb->vlan_present)
 		return TC_ACT_UNSPEC;
-	enforced = device->flags & (INGRESS_ENFORCED | INGRESS_CLOSED);
+	enforced = !from_proxy && device->flags & (INGRESS_ENFORCED | INGRESS_CLOSED);
 	if (!read_packet(skb, device->flags, &p))
 		return enforced ? drop(&p, &j, REASON_UNREADABLE) : TC_ACT_UNSPEC;
-	if (p.neighbour)
+	destination = bpf_map_lookup_elem(&endpoints, &p.tuple.destination);
+	/* A copy for a port that has nothing to do with it; no flow is denied. */
+	if (destination && destination->ifindex != ifindex) {
+		count(COUNTER_DROPPED);
+		return TC_ACT_SHOT;
+	}
+	if (from_proxy)
 		return TC_ACT_UNSPEC;
 	if (!skb->ingress_ifindex)
-		return from_host(&p);
-	destination = bpf_map_lookup_elem(&endpoints, &p.tuple.destination);
+		return p.neighbour ? TC_ACT_UNSPEC : from_host(&p);
+	if (stays_on_link(&p, device))
+		return TC_ACT_UNSPEC;
 	/* Multicast, broadcast: no policy names them. */
-	if (!destination || destination->ifindex != ifindex)
+	if (!destination)
 		return enforced ? drop(&p, &j, REASON_DEFAULT_DENY) : TC_ACT_UNSPEC;
-	if (p.has_inner && answers_flow(&p, settings_now->revision, &j))
-		return TC_ACT_UNSPEC;
-	verdict = p.readable ? recall(&p, FLOW_INGRESS, settings_now->revision, &j) :
-			       VERDICT_UNKNOWN;
-	if (verdict == VERDICT_PASS)
-		return TC_ACT_UNSPEC;
-	if (verdict == VERDICT_UNKNOWN)
-		verdict = judge(&p.tuple, FLOW_INGRESS, p.readable, &j);
-	/* It came by a way where the proxy could not be given it: closed. */
-	if (verdict == VERDICT_PROXY)
-		return drop(&p, &j, REASON_NO_PROXY);
-	return act(&p, verdict, FLOW_INGRESS, settings_now->revision, &j);
+	return admit(skb, &p, destination, settings_now->revision, &j);
 }
 
 /* The listener for a connection that was steered to this node's stack; all others go their way. */

@@ -14,8 +14,9 @@ use crate::attach::Hook;
 use crate::bpffs;
 use crate::error::Error;
 use crate::netlink::{Link, Netlink};
-use crate::state::{Endpoint, State};
+use crate::state::State;
 
+use super::places::Places;
 use super::{Redirect, Report, desired, policy};
 
 impl Redirect {
@@ -23,7 +24,9 @@ impl Redirect {
     /// before has written. Flows that the new state does not allow stop with their next packet.
     ///
     /// A pod whose entries find no room is closed in the directions that are enforced, and a pod
-    /// without a device is not enforced for what it sends; both are in the report.
+    /// without a device is not enforced for what it sends; both are in the report. A pod on a
+    /// bridge stays behind the veth that has our programs for it while that exists, and one that
+    /// is not a pod's any more is closed.
     ///
     /// # Errors
     /// What could not be written. Nothing is more open than before; apply again.
@@ -31,21 +34,25 @@ impl Redirect {
         let mut report = Report::default();
         let (links, addresses) = look_around()?;
         let uplinks = self.find_uplinks(&links, &mut report);
+        let places = self.places(state)?;
 
+        let node = addresses.iter().map(|ip| (abi::Address::new(*ip), 0)).collect();
         let identities = desired::identities(state);
         let frontends = desired::frontends(state, &addresses);
+        self.node.put_all(&node)?;
         self.dirty |= self.identities.put_all(&identities)?;
         self.dirty |= self.frontends.put_all(&frontends)?;
-        let endpoints = self.place_policy(state, &mut report)?;
+        let endpoints = self.place_policy(state, &places, &mut report)?;
         self.dirty |= self.endpoints.put_all(&endpoints)?;
-        let devices = self.write_devices(state, &links, &uplinks)?;
-        let mut hooks = desired::hooks(state, &uplinks);
+        let devices = self.write_devices(state, &places, &links, &uplinks)?;
+        let mut hooks = desired::hooks(&places, &uplinks);
         self.write_settings(false)?;
         self.links.attach_namespace(&self.programs)?;
-        self.attach(state, &links, &mut hooks, &mut report);
+        self.attach(&owners(state, &places), &links, &mut hooks, &mut report);
         self.replace_other_layouts()?;
 
         self.links.retain(&hooks.into_iter().collect())?;
+        self.node.retain(|address| node.contains_key(address))?;
         self.devices.retain(|ifindex| devices.contains_key(ifindex))?;
         self.dirty |= self.endpoints.retain(|key| endpoints.contains_key(key))?;
         let used: HashSet<u32> = endpoints.values().map(|value| value.policy).collect();
@@ -73,6 +80,7 @@ impl Redirect {
     fn place_policy(
         &mut self,
         state: &State,
+        places: &Places,
         report: &mut Report,
     ) -> Result<HashMap<abi::Address, abi::Endpoint>, Error> {
         let current: HashMap<u32, u32> =
@@ -89,7 +97,8 @@ impl Redirect {
                     0
                 }
             };
-            if endpoint.device.is_none() {
+            let place = places.of(endpoint);
+            if place.is_none() {
                 let why = "its veth is not known: what it sends is not judged";
                 report.problems.push((endpoint.id, why.to_owned()));
             }
@@ -99,7 +108,7 @@ impl Redirect {
                     abi::Endpoint {
                         id: endpoint.id,
                         policy: set,
-                        ifindex: endpoint.device.as_ref().map_or(0, |d| d.ifindex),
+                        ifindex: place.map_or(0, |place| place.ifindex),
                         flags,
                     },
                 );
@@ -111,19 +120,23 @@ impl Redirect {
     fn write_devices(
         &mut self,
         state: &State,
+        places: &Places,
         links: &[Link],
         uplinks: &[u32],
     ) -> Result<HashMap<u32, abi::Device>, Error> {
-        let mut flags: HashMap<u32, u32> = uplinks.iter().map(|index| (*index, 0)).collect();
+        const CLOSED: u32 = abi::INGRESS_CLOSED | abi::EGRESS_CLOSED;
+        let mut wanted: HashMap<u32, (u32, [u8; 6])> =
+            uplinks.iter().map(|index| (*index, (0, [0; 6]))).collect();
+        wanted.extend(places.closed().iter().map(|index| (*index, (CLOSED, [0; 6]))));
         for endpoint in &state.endpoints {
-            if let Some(device) = &endpoint.device {
-                flags.insert(device.ifindex, desired::flags(endpoint));
+            if let Some(place) = places.of(endpoint) {
+                wanted.insert(place.ifindex, (desired::flags(endpoint), place.pod_mac));
             }
         }
         let mut devices = HashMap::new();
         for link in links {
-            if let Some(flags) = flags.get(&link.index) {
-                devices.insert(link.index, desired::device(links, link, *flags));
+            if let Some((flags, pod_mac)) = wanted.get(&link.index) {
+                devices.insert(link.index, desired::device(links, link, *flags, *pod_mac));
             }
         }
         self.devices.put_all(&devices)?;
@@ -132,22 +145,24 @@ impl Redirect {
 
     /// Attaches the programs. A device that is gone, or cannot have them, is left out and
     /// reported.
-    fn attach(&mut self, state: &State, links: &[Link], hooks: &mut Vec<Hook>, report: &mut Report) {
+    fn attach(
+        &mut self,
+        owners: &HashMap<u32, u32>,
+        links: &[Link],
+        hooks: &mut Vec<Hook>,
+        report: &mut Report,
+    ) {
         let uplink = |ifindex| {
             let link = links.iter().find(|link| link.index == ifindex);
             link.map_or_else(|| ifindex.to_string(), |link| link.name.clone())
-        };
-        let owner = |ifindex: u32| -> Option<&Endpoint> {
-            let mut endpoints = state.endpoints.iter();
-            endpoints.find(|e| e.device.as_ref().is_some_and(|d| d.ifindex == ifindex))
         };
         hooks.retain(|hook| {
             let Err(error) = self.links.attach_hook(&self.programs, *hook) else {
                 return true;
             };
-            match owner(hook.ifindex) {
+            match owners.get(&hook.ifindex) {
                 Some(endpoint) => {
-                    report.problems.push((endpoint.id, format!("not enforced on its veth: {error}")))
+                    report.problems.push((*endpoint, format!("not enforced on its veth: {error}")));
                 }
                 None => report.uplinks.push((uplink(hook.ifindex), error.to_string())),
             }
@@ -184,6 +199,12 @@ impl Redirect {
         }
         Ok(revision)
     }
+}
+
+/// The endpoint behind each device.
+fn owners(state: &State, places: &Places) -> HashMap<u32, u32> {
+    let pods = state.endpoints.iter();
+    pods.filter_map(|endpoint| Some((places.of(endpoint)?.ifindex, endpoint.id))).collect()
 }
 
 /// Closed instead of enforced.

@@ -12,6 +12,8 @@ use crate::netlink::Link;
 use crate::state::{Endpoint, Enforcement, Frontend, State};
 use crate::table::Prefix;
 
+use super::places::Places;
+
 /// Identities by prefix.
 pub(super) fn identities(state: &State) -> HashMap<Prefix<abi::Address>, u32> {
     let entries = state.identities.iter().map(|(net, identity)| {
@@ -34,8 +36,10 @@ pub(super) fn frontends(state: &State, node: &[IpAddr]) -> HashMap<abi::Frontend
             if frontend.address.is_unspecified() { own.copied().collect() } else { vec![frontend.address] };
         for address in addresses {
             let key = key(address, frontend);
-            entries.insert(key, 0);
-            entries.insert(abi::Frontend { port: 0, protocol: 0, ..key }, 0);
+            let flags = if frontend.outside { abi::FRONTEND_OUTSIDE } else { 0 };
+            // The same place may be a frontend of both kinds.
+            *entries.entry(key).or_insert(0) |= flags;
+            *entries.entry(abi::Frontend { port: 0, protocol: 0, ..key }).or_insert(0) |= flags;
         }
     }
     entries
@@ -66,25 +70,22 @@ pub(super) fn flags(endpoint: &Endpoint) -> u32 {
 }
 
 /// The entry of a device. A pod's flags are in it for packets without an address of the pod.
-pub(super) fn device(links: &[Link], link: &Link, flags: u32) -> abi::Device {
-    let mut flags = flags;
-    if bridge_of(links, link).is_some() {
-        flags |= abi::DEVICE_BRIDGED;
-    }
+pub(super) fn device(links: &[Link], link: &Link, mut flags: u32, pod_mac: [u8; 6]) -> abi::Device {
     if !link.ethernet {
         flags |= abi::DEVICE_NO_MAC;
     }
-    abi::Device { flags, mac: link.mac.unwrap_or_default(), unused: [0; 2] }
+    let bridge = bridge_of(links, link).map_or(0, |bridge| bridge.index);
+    abi::Device { flags, bridge, mac: link.mac.unwrap_or_default(), pod_mac }
 }
 
 /// Where programs are to be attached, in which order: uplinks last, they lead nowhere that a pod's
 /// own device does not.
-pub(super) fn hooks(state: &State, uplinks: &[u32]) -> Vec<Hook> {
+pub(super) fn hooks(places: &Places, uplinks: &[u32]) -> Vec<Hook> {
     let mut hooks = Vec::new();
     let mut seen = HashSet::new();
-    for device in state.endpoints.iter().filter_map(|e| e.device.as_ref()) {
-        if seen.insert(device.ifindex) {
-            hooks.extend(Hook::pod(device.ifindex));
+    for ifindex in places.devices() {
+        if seen.insert(ifindex) {
+            hooks.extend(Hook::pod(ifindex));
         }
     }
     hooks.extend(uplinks.iter().map(|ifindex| Hook::uplink(*ifindex)));

@@ -5,11 +5,14 @@
 // Helpers of tests are tests; the system calls are setns, setsockopt and shutdown.
 #![allow(clippy::unwrap_used, unsafe_code)]
 
+mod attack;
 mod bridge;
 mod deny;
 mod flow_map;
+mod frame;
 mod icmp;
 mod lifecycle;
+mod moved;
 mod namespace;
 mod node;
 mod proxied;

@@ -164,7 +164,12 @@ impl Node {
     }
 
     pub(crate) fn frontend(&mut self, address: IpAddr, port: u16) {
-        self.state.frontends.push(Frontend { address, port, protocol: TCP });
+        self.state.frontends.push(Frontend { address, port, protocol: TCP, outside: false });
+    }
+
+    /// A frontend that may be dialled from outside.
+    pub(crate) fn gateway(&mut self, address: IpAddr, port: u16) {
+        self.state.frontends.push(Frontend { address, port, protocol: TCP, outside: true });
     }
 
     /// Reports of dropped packets that are of interest, waited for until there is one.

@@ -43,8 +43,8 @@ fn frontends_serve_the_outside_and_every_address_of_the_node() {
     let Some(mut node) = Node::routed() else {
         return;
     };
-    node.frontend(VIP, 80);
-    node.frontend(Ipv4Addr::UNSPECIFIED.into(), 9090);
+    node.gateway(VIP, 80);
+    node.gateway(Ipv4Addr::UNSPECIFIED.into(), 9090);
     let _proxy = node.proxy(Proxy::answering);
     node.apply();
     node.net.ip("node2", "route add 10.96.0.0/16 via 10.77.250.1");
