@@ -190,7 +190,12 @@ impl World {
 
     /// Whether no further record is there.
     pub(crate) fn has_no_flow(&mut self) -> bool {
-        self.reader.pop().is_none()
+        self.flows_left().is_empty()
+    }
+
+    /// The records that are there.
+    pub(crate) fn flows_left(&mut self) -> Vec<FlowRecord> {
+        std::iter::from_fn(|| self.reader.pop()).collect()
     }
 }
 
