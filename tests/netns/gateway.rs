@@ -3,7 +3,7 @@
 use tests::client::{Client, curl};
 use tests::lab::NODE_V4;
 use tests::objects::{documents, gateway, service};
-use tests::{Host, Weir, until};
+use tests::{Backend, Host, Weir, until};
 
 use crate::world::World;
 
@@ -72,6 +72,24 @@ fn routes_match_and_what_matches_none_is_404() {
 }
 
 #[test]
+fn a_copy_goes_to_the_mirror_with_path_and_query() {
+    needs_lab!();
+    let (world, outside) = with_gateway();
+    let copies = Backend::http(&world.api.ns, world.api.at(81), "copies");
+    let mirrored = [service("copies", &["10.96.0.2"], 81, &[(world.api.v4.into(), 81)]), MIRROR.into()];
+    world.lab.write("mirror.yaml", &documents(&mirrored));
+    let _weir = Weir::start(&world.lab);
+    let mut client = Client::connect(&outside, (NODE_V4, 8080).into()).unwrap();
+    assert_eq!(client.get("/mirrored?x=1").unwrap().status, 200);
+    assert_eq!(world.backend.last().target, "/mirrored?x=1");
+    until("the copy", || (copies.count() == 1).then_some(()));
+    assert_eq!(copies.last().target, "/mirrored?x=1");
+    // A mirror that is not there costs the original nothing.
+    drop(copies);
+    assert_eq!(client.get("/mirrored?x=2").unwrap().status, 200);
+}
+
+#[test]
 fn listeners_come_and_go_with_their_gateways() {
     needs_lab!();
     let (world, outside) = with_gateway();
@@ -135,6 +153,20 @@ spec:
   endpointSelector: {matchLabels: {app: api}}
   ingress:
   - fromEndpoints: [{matchLabels: {role: frontend}}]
+"#;
+
+const MIRROR: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: mirror, namespace: default}
+spec:
+  parentRefs: [{name: web}]
+  rules:
+  - matches: [{path: {type: Exact, value: /mirrored}}]
+    filters:
+    - type: RequestMirror
+      requestMirror: {backendRef: {name: copies, port: 81}}
+    backendRefs: [{name: api, port: 80}]
 "#;
 
 const FILTERS: &str = r#"
