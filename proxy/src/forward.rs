@@ -63,7 +63,7 @@ impl<'r> Forward<'r> {
                     forward.authority = done.authority.or(forward.authority);
                     forward.target = done.target.or(forward.target);
                 }
-                Filter::ResponseHeaders(_) | Filter::Redirect(_) | Filter::Mirror(_) => {}
+                Filter::ResponseHeaders(_) | Filter::Redirect(_) | Filter::Mirror(_) | Filter::Cors(_) => {}
             }
         }
         forward

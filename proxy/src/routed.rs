@@ -83,7 +83,8 @@ impl<'r> Parsed<'r> {
                 let view = request.view();
                 let listener = route::listener(gateway, view.host());
                 let listener = listener.ok_or_else(|| Refusal::new(404, FlowReason::NoRoute))?;
-                by_table(&listener.routes, message, &view, context, flow)
+                let routes = listener.http_routes().ok_or_else(|| Refusal::new(404, FlowReason::NoRoute))?;
+                by_table(routes, message, &view, context, flow)
             }
             (Place::Gateway(_) | Place::Nothing, _) => Err(Refusal::new(404, FlowReason::NoRoute)),
         }

@@ -114,6 +114,12 @@ pub enum FlowReason {
     RouteTimeout,
     /// A named limit was hit.
     Limit,
+    /// A circuit breaker of the Service is open, or the retry budget is used up.
+    Overloaded,
+    /// A TLS handshake failed, with the client or with the endpoint.
+    TlsFailed,
+    /// The request's host belongs to another listener than its connection's server name (421).
+    Misdirected,
     /// A defect of ours; the connection alone was closed.
     Internal,
 }

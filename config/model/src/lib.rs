@@ -13,6 +13,8 @@ pub mod request;
 pub mod route;
 pub mod service;
 pub mod snapshot;
+pub mod tls;
+pub mod traffic;
 pub mod workload;
 
 pub use snapshot::Snapshot;

@@ -23,6 +23,17 @@ pub struct RouteTable {
     pub any_host: Option<Arc<HostRoutes>>,
 }
 
+/// The TLSRoutes of a listener by server name; the oldest route of a name is the one in force.
+#[derive(Clone, Debug, Default)]
+pub struct SniTable {
+    /// `spec.hostnames` without a wildcard, lower case.
+    pub exact: HashMap<Arc<str>, Arc<RouteRule>>,
+    /// `*.example.com` under the key `.example.com`.
+    pub wildcard: HashMap<Arc<str>, Arc<RouteRule>>,
+    /// Routes without hostnames.
+    pub any: Option<Arc<RouteRule>>,
+}
+
 /// The matches of one hostname, by path. Each list is ordered best first.
 #[derive(Clone, Debug, Default)]
 pub struct HostRoutes {
@@ -91,7 +102,7 @@ pub struct QueryMatch {
     pub value: ValueMatch,
 }
 
-/// One entry of `spec.rules[]`.
+/// One entry of `spec.rules[]` of an HTTPRoute, GRPCRoute, TLSRoute, TCPRoute or UDPRoute.
 #[derive(Clone, Debug)]
 pub struct RouteRule {
     /// The route.
@@ -106,6 +117,21 @@ pub struct RouteRule {
     pub backends: Vec<WeightedBackend>,
     /// `rules[].timeouts`.
     pub timeouts: Timeouts,
+    /// `rules[].retry`; `None`: only what is known not to have been sent is tried again.
+    pub retry: Option<Retry>,
+    /// The rule of a GRPCRoute: its backends are spoken to in HTTP/2.
+    pub grpc: bool,
+}
+
+/// `rules[].retry`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retry {
+    /// `codes`: statuses of answers that are tried again. Failed connections always are.
+    pub codes: Vec<u16>,
+    /// `attempts`: tries beyond the first; 0 turns retries off.
+    pub attempts: u32,
+    /// `backoff`: the least time between two tries; `None` leaves it to us.
+    pub backoff: Option<Duration>,
 }
 
 /// `rules[].timeouts`; zero in the object is `None` here: no limit.
@@ -150,6 +176,41 @@ pub enum Filter {
     Rewrite(Rewrite),
     /// `RequestMirror`.
     Mirror(Mirror),
+    /// `CORS`.
+    Cors(Arc<Cors>),
+}
+
+/// `cors`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cors {
+    /// `allowOrigins`; empty allows none.
+    pub origins: Vec<Origin>,
+    /// `allowCredentials`.
+    pub credentials: bool,
+    /// `allowMethods`; `*` stands for all.
+    pub methods: Vec<Arc<str>>,
+    /// `allowHeaders`; `*` stands for all.
+    pub headers: Vec<Arc<str>>,
+    /// `exposeHeaders`; `*` stands for all.
+    pub expose: Vec<Arc<str>>,
+    /// `maxAge` in seconds; 5 by default.
+    pub max_age: u32,
+}
+
+/// `allowOrigins[]`, compared without case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `*`.
+    Any,
+    /// `https://example.com:8443`, lower case.
+    Exact(Arc<str>),
+    /// `https://*.example.com`: the scheme with `://`, and what follows the wildcard (`.example.com`).
+    Wildcard {
+        /// `https://`.
+        scheme: Arc<str>,
+        /// `.example.com`, with the port if one is said.
+        suffix: Arc<str>,
+    },
 }
 
 /// `set`, `add` and `remove`, applied in this order; names lower case.

@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::address::EndpointAddr;
-use crate::route::RouteTable;
+use crate::route::{RouteRule, RouteTable, SniTable};
+use crate::tls::{KeyPair, ServerTls, UpstreamSecurity};
+use crate::traffic::TrafficPolicy;
+use crate::workload::Protocol;
 
 /// A namespaced Kubernetes object of a known kind, for messages and flow records.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -75,6 +78,10 @@ pub struct Backend {
     pub protocol: AppProtocol,
     /// Endpoints of every readiness, ordered by address.
     pub endpoints: Arc<[Endpoint]>,
+    /// How load is spread over them and what they are protected by.
+    pub traffic: Arc<TrafficPolicy>,
+    /// Whether connections to them are encrypted (BackendTLSPolicy).
+    pub security: UpstreamSecurity,
 }
 
 /// What answers on a ClusterIP and port.
@@ -93,9 +100,19 @@ pub struct GatewayAddr {
     pub ip: Option<IpAddr>,
     /// The listener's port.
     pub port: u16,
+    /// [`Protocol::Udp`] for UDP listeners, [`Protocol::Tcp`] for all others.
+    pub transport: Protocol,
 }
 
-/// The listeners of all Gateways on one address and port.
+impl GatewayAddr {
+    /// An address of TCP.
+    pub fn tcp(ip: Option<IpAddr>, port: u16) -> Self {
+        Self { ip, port, transport: Protocol::Tcp }
+    }
+}
+
+/// The listeners of all Gateways on one address and port. Their protocols go together: HTTP alone,
+/// HTTPS with TLS, a single TCP or a single UDP one.
 #[derive(Clone, Debug, Default)]
 pub struct GatewayPort {
     /// Most specific hostname first: exact, then the longest wildcard, then none. A request
@@ -103,7 +120,7 @@ pub struct GatewayPort {
     pub listeners: Vec<Arc<Listener>>,
 }
 
-/// One HTTP listener of a Gateway.
+/// One listener of a Gateway.
 #[derive(Clone, Debug)]
 pub struct Listener {
     /// The Gateway.
@@ -112,6 +129,53 @@ pub struct Listener {
     pub name: Arc<str>,
     /// `listeners[].hostname`, lower case; `None` matches every host.
     pub hostname: Option<Arc<str>>,
-    /// The routes attached to it.
-    pub routes: Arc<RouteTable>,
+    /// What it speaks, with the routes attached to it.
+    pub protocol: ListenerProtocol,
+    /// `spec.tls.backend.clientCertificateRef` of the Gateway: presented to endpoints that speak TLS.
+    pub backend_certificate: Option<Arc<KeyPair>>,
+}
+
+/// `listeners[].protocol` and `tls.mode`.
+#[derive(Clone, Debug)]
+pub enum ListenerProtocol {
+    /// `HTTP`: HTTP/1.1 and cleartext HTTP/2.
+    Http(Arc<RouteTable>),
+    /// `HTTPS`: the same in TLS.
+    Https {
+        /// What it presents.
+        tls: Arc<ServerTls>,
+        /// Its HTTPRoutes and GRPCRoutes.
+        routes: Arc<RouteTable>,
+    },
+    /// `TLS` with `mode: Passthrough`: bytes, routed by the server name that the client sends.
+    TlsPassthrough(Arc<SniTable>),
+    /// `TLS` with `mode: Terminate`: the bytes inside go to the endpoint.
+    TlsTerminate {
+        /// What it presents.
+        tls: Arc<ServerTls>,
+        /// Its TLSRoutes.
+        routes: Arc<SniTable>,
+    },
+    /// `TCP`; `None` without a TCPRoute: connections are reset.
+    Tcp(Option<Arc<RouteRule>>),
+    /// `UDP`; `None` without a UDPRoute: datagrams are dropped.
+    Udp(Option<Arc<RouteRule>>),
+}
+
+impl Listener {
+    /// The routes of an HTTP or HTTPS listener.
+    pub fn http_routes(&self) -> Option<&Arc<RouteTable>> {
+        match &self.protocol {
+            ListenerProtocol::Http(routes) | ListenerProtocol::Https { routes, .. } => Some(routes),
+            _ => None,
+        }
+    }
+
+    /// What a listener that terminates TLS presents.
+    pub fn server_tls(&self) -> Option<&Arc<ServerTls>> {
+        match &self.protocol {
+            ListenerProtocol::Https { tls, .. } | ListenerProtocol::TlsTerminate { tls, .. } => Some(tls),
+            _ => None,
+        }
+    }
 }

@@ -9,7 +9,7 @@ use crate::address::AddressTable;
 use crate::identity::{Identities, Identity, IdentityId};
 use crate::policy::EndpointPolicy;
 use crate::service::{Backend, BackendId, Frontend, GatewayAddr, GatewayPort};
-use crate::workload::{EndpointId, Workload};
+use crate::workload::{EndpointId, Protocol, Workload};
 
 /// Everything the data plane knows at one moment.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,10 @@ pub struct Snapshot {
     pub gateways: Arc<HashMap<GatewayAddr, Arc<GatewayPort>>>,
     /// Addresses of this node itself.
     pub node_addresses: Arc<[IpAddr]>,
+    /// This node's name, for endpoints that prefer their own node; `None` if nobody said it.
+    pub node: Option<Arc<str>>,
+    /// This node's `topology.kubernetes.io/zone`.
+    pub zone: Option<Arc<str>>,
 }
 
 impl Snapshot {
@@ -46,11 +50,16 @@ impl Snapshot {
         self.workloads.get(&ip)
     }
 
-    /// The Gateway listeners on a local address: those bound to it, else those bound to every
-    /// address.
+    /// The Gateway listeners of TCP on a local address: those bound to it, else those bound to
+    /// every address.
     pub fn gateway(&self, local: SocketAddr) -> Option<&Arc<GatewayPort>> {
-        let exact = GatewayAddr { ip: Some(local.ip()), port: local.port() };
-        let any = GatewayAddr { ip: None, port: local.port() };
+        self.gateway_of(local, Protocol::Tcp)
+    }
+
+    /// The same of a transport, TCP or UDP.
+    pub fn gateway_of(&self, local: SocketAddr, transport: Protocol) -> Option<&Arc<GatewayPort>> {
+        let exact = GatewayAddr { ip: Some(local.ip()), port: local.port(), transport };
+        let any = GatewayAddr { ip: None, port: local.port(), transport };
         self.gateways.get(&exact).or_else(|| {
             let ours = self.node_addresses.contains(&local.ip()) || local.ip().is_loopback();
             self.gateways.get(&any).filter(|_| ours)

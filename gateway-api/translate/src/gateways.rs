@@ -152,7 +152,7 @@ impl GatewayState {
     /// Where a listener listens.
     fn addresses_of(&self, listener: &Listener) -> impl Iterator<Item = GatewayAddr> + '_ {
         let port = listener.port;
-        self.addresses.iter().map(move |ip| GatewayAddr { ip: *ip, port })
+        self.addresses.iter().map(move |ip| GatewayAddr::tcp(*ip, port))
     }
 
     /// `Accepted` and `Programmed` of the whole.

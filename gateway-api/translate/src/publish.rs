@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::Snapshot;
 use model::route::RouteTable;
-use model::service::{BackendId, Frontend, GatewayAddr, GatewayPort, Listener};
+use model::service::{BackendId, Frontend, GatewayAddr, GatewayPort, Listener, ListenerProtocol};
 
 use crate::gateways::{self, Gateways, ListenerKey};
 use crate::services::Services;
@@ -74,13 +74,16 @@ impl Published {
     fn listener(&self, from: &gateways::Listener, tables: &Tables) -> Arc<Listener> {
         let routes = tables.get(&TableKey::Listener(from.key.clone())).unwrap_or(&self.no_routes);
         let old = self.listeners.get(&from.key);
-        let kept = old.filter(|old| old.hostname == from.hostname && Arc::ptr_eq(&old.routes, routes));
+        let kept = old.filter(|old| {
+            old.hostname == from.hostname && old.http_routes().is_some_and(|old| Arc::ptr_eq(old, routes))
+        });
         let fresh = || {
             Arc::new(Listener {
                 gateway: crate::report::object_ref(&from.key.gateway),
                 name: from.key.name.clone(),
                 hostname: from.hostname.clone(),
-                routes: routes.clone(),
+                protocol: ListenerProtocol::Http(routes.clone()),
+                backend_certificate: None,
             })
         };
         kept.cloned().unwrap_or_else(fresh)

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use model::service::{AppProtocol, Backend, BackendId, Endpoint};
+use model::tls::UpstreamSecurity;
 use objects::{Entry, Kind, ObjectKey, Problem, Store};
 
 use crate::report::{self, Problems, object_ref};
@@ -210,7 +211,15 @@ impl Services {
     /// Puts one Service port in force unless nothing about it changed.
     fn backend(&mut self, key: &ObjectKey, port: &Port, endpoints: Vec<Endpoint>) {
         let Port { id, port, protocol, .. } = *port;
-        let backend = Backend { id, service: object_ref(key), port, protocol, endpoints: endpoints.into() };
+        let backend = Backend {
+            id,
+            service: object_ref(key),
+            port,
+            protocol,
+            endpoints: endpoints.into(),
+            traffic: Arc::default(),
+            security: UpstreamSecurity::Cleartext,
+        };
         if self.backends.get(&id).is_none_or(|old| **old != backend) {
             Arc::make_mut(&mut self.backends).insert(id, Arc::new(backend));
         }

@@ -114,7 +114,7 @@ impl World {
         let Some(gateway) = self.last.snapshot.gateway(address) else { return "refused".to_owned() };
         with_request(line, headers, |request| match route::listener(gateway, request.authority) {
             None => "no listener".to_owned(),
-            Some(listener) => shown(route::find(&listener.routes, request)),
+            Some(listener) => shown(route::find(listener.http_routes().unwrap(), request)),
         })
     }
 
@@ -137,8 +137,8 @@ impl World {
 
     /// The routes of the first listener on a port.
     pub(crate) fn table(&self, port: u16) -> &Arc<RouteTable> {
-        let gateway = self.last.snapshot.gateways.get(&GatewayAddr { ip: None, port }).unwrap();
-        &gateway.listeners[0].routes
+        let gateway = self.last.snapshot.gateways.get(&GatewayAddr::tcp(None, port)).unwrap();
+        gateway.listeners[0].http_routes().unwrap()
     }
 
     /// The Service port with this name and number.
@@ -234,7 +234,7 @@ fn the_main_job() {
     assert_eq!(world.find(80, "GET anything/at/all", &[]), "api#0");
     assert_eq!(world.find_at("10.96.0.10:80", "GET anything/"), "api#0");
     assert_eq!(world.find_at("10.96.0.1:80", "GET anything/"), "bytes");
-    assert_eq!(world.last.listeners(), HashSet::from([GatewayAddr { ip: None, port: 80 }]));
+    assert_eq!(world.last.listeners(), HashSet::from([GatewayAddr::tcp(None, 80)]));
     let shares: Vec<(u32, Arc<Backend>)> = world
         .matched("GET h/")
         .rule

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use model::route::BackendTarget;
 use model::service::{AppProtocol, BackendId, ObjectRef};
+use model::tls::UpstreamSecurity;
 
 use super::*;
 
@@ -40,6 +41,8 @@ fn service(ready: &[bool]) -> Backend {
         port: 80,
         protocol: AppProtocol::Unspecified,
         endpoints: ready.iter().enumerate().map(endpoint).collect::<Arc<[_]>>(),
+        traffic: Arc::default(),
+        security: UpstreamSecurity::Cleartext,
     }
 }
 

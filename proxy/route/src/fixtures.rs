@@ -25,6 +25,8 @@ pub(crate) fn entry(route: &str, created: i64, index: u32, text: &str) -> Arc<Ro
         filters: Vec::new(),
         backends: Vec::new(),
         timeouts: Timeouts::default(),
+        retry: None,
+        grpc: false,
     };
     let pair = |text: &str, by: char| {
         let (name, value) = text.split_once(by).unwrap();

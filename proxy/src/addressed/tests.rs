@@ -35,7 +35,7 @@ fn snapshot() -> Snapshot {
     for address in ["10.0.0.1", "10.0.9.1"] {
         addresses.insert_exact(ip(address), IdentityId(300));
     }
-    let gateway = |ip| (GatewayAddr { ip, port: 80 }, Arc::new(GatewayPort::default()));
+    let gateway = |ip| (GatewayAddr::tcp(ip, 80), Arc::new(GatewayPort::default()));
     let frontend = Frontend { backend: BackendId(0), routes: None };
     Snapshot {
         addresses: Arc::new(addresses),

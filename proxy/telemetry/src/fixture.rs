@@ -73,6 +73,8 @@ pub(crate) fn full() -> FlowRecord {
             filters: Vec::new(),
             backends: Vec::new(),
             timeouts: Timeouts::default(),
+            retry: None,
+            grpc: false,
         })),
         http: Some(HttpFlow {
             method: Text16::new("POST"),

@@ -33,6 +33,9 @@ pub fn reason_name(reason: FlowReason) -> Option<&'static str> {
         FlowReason::UpstreamFailed => "upstream_failed",
         FlowReason::RouteTimeout => "route_timeout",
         FlowReason::Limit => "limit",
+        FlowReason::Overloaded => "overloaded",
+        FlowReason::TlsFailed => "tls_failed",
+        FlowReason::Misdirected => "misdirected",
         FlowReason::Internal => "internal",
     })
 }

@@ -14,9 +14,11 @@ use model::policy::{
 use model::route::{
     BackendTarget, Filter, PathMatch, RouteMatch, RouteRule, RouteTable, Timeouts, WeightedBackend,
 };
+use model::service::ListenerProtocol;
 use model::service::{
     AppProtocol, Backend, BackendId, Endpoint, Frontend, GatewayAddr, GatewayPort, Listener, ObjectRef,
 };
+use model::tls::UpstreamSecurity;
 use model::workload::{EndpointId, Protocol, Workload};
 use proxy::{Config, Limits, ListenerKind, Proxy};
 
@@ -55,6 +57,8 @@ pub(crate) fn rule() -> RouteRule {
         filters: Vec::new(),
         backends: vec![to(0, 1)],
         timeouts: Timeouts::default(),
+        retry: None,
+        grpc: false,
     }
 }
 
@@ -123,10 +127,11 @@ impl Plan {
             gateway: ObjectRef { kind: "Gateway", namespace: "test".into(), name: "gateway".into() },
             name: "http".into(),
             hostname: self.hostname.map(Into::into),
-            routes: Arc::new(self.routes.clone()),
+            protocol: ListenerProtocol::Http(Arc::new(self.routes.clone())),
+            backend_certificate: None,
         };
         let frontend = Frontend { backend: BackendId(0), routes: self.service_routes.clone().map(Arc::new) };
-        let address = GatewayAddr { ip: None, port: gateway.port() };
+        let address = GatewayAddr::tcp(None, gateway.port());
         Snapshot {
             revision,
             identities: Arc::new(identities),
@@ -140,6 +145,8 @@ impl Plan {
                 Arc::new(GatewayPort { listeners: vec![Arc::new(listener)] }),
             )])),
             node_addresses: [IpAddr::V4(Ipv4Addr::LOCALHOST)].into(),
+            node: None,
+            zone: None,
         }
     }
 
@@ -229,6 +236,8 @@ fn backend(at: usize, endpoints: &[SocketAddr]) -> Backend {
         port: 80,
         protocol: AppProtocol::Unspecified,
         endpoints: endpoints.iter().map(endpoint).collect(),
+        traffic: Arc::default(),
+        security: UpstreamSecurity::Cleartext,
     }
 }
 

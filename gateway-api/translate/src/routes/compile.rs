@@ -111,6 +111,8 @@ impl Compiler<'_> {
             filters: self.filters(&format!("{field}.filters"), filters, shape),
             backends: self.backends(&field, backends, shape),
             timeouts: self.timeouts(&format!("{field}.timeouts"), rule.timeouts.as_ref()),
+            retry: None,
+            grpc: false,
         };
         let compiled = Arc::new(compiled);
         for (at, object) in matches.iter().enumerate() {

@@ -52,7 +52,10 @@ fn a_changed_route_touches_its_own_host() {
     assert!(Arc::ptr_eq(&before.frontends, &after.frontends));
     assert!(Arc::ptr_eq(&before.workloads, &after.workloads));
     assert!(Arc::ptr_eq(&before.policies, &after.policies));
-    assert_eq!(changed_hosts(&before.gateways.values().next().unwrap().listeners[0].routes, &table), [""; 0]);
+    assert_eq!(
+        changed_hosts(&before.gateways.values().next().unwrap().listeners[0].http_routes().unwrap(), &table),
+        [""; 0]
+    );
 
     let table = world.table(80).clone();
     world.remove(Kind::HttpRoute, "ns/r3").ready();

@@ -34,7 +34,10 @@ pub(super) fn route(question: &Question) -> Routing {
                 None => Routing::Unmatched { listener: None },
                 Some(listener) => {
                     let name = format!("{} listener {}", listener.gateway, listener.name);
-                    by_table(&listener.routes, Some(name), question)
+                    match listener.http_routes() {
+                        Some(routes) => by_table(routes, Some(name), question),
+                        None => Routing::Unrouted,
+                    }
                 }
             }
         }
@@ -83,7 +86,7 @@ pub(super) fn forwarded(question: &Question, matched: Option<&RouteMatch>, own: 
                 }
                 out.target = done.target.unwrap_or(out.target);
             }
-            Filter::ResponseHeaders(_) | Filter::Redirect(_) | Filter::Mirror(_) => {}
+            Filter::ResponseHeaders(_) | Filter::Redirect(_) | Filter::Mirror(_) | Filter::Cors(_) => {}
         }
     }
     out
@@ -129,6 +132,7 @@ pub(super) fn describe(filter: &Filter) -> String {
         Filter::ResponseHeaders(edits) => format!("response headers: {}", header_edits(edits)),
         Filter::Redirect(redirect) => format!("redirect with status {}", redirect.status),
         Filter::Rewrite(_) => "URL rewrite".into(),
+        Filter::Cors(_) => "CORS".into(),
         Filter::Mirror(mirror) => {
             let to = match &mirror.target {
                 BackendTarget::Service(id) => format!("Service port {}", id.0),

@@ -15,9 +15,11 @@ use model::route::{
     BackendTarget, Filter, PathEdit, PathMatch, Redirect, Rewrite, RouteMatch, RouteRule, RouteTable,
     Timeouts, WeightedBackend,
 };
+use model::service::ListenerProtocol;
 use model::service::{
     AppProtocol, Backend, BackendId, Endpoint, Frontend, GatewayAddr, GatewayPort, Listener, ObjectRef,
 };
+use model::tls::UpstreamSecurity;
 use model::workload::{EndpointId, NamedPort, Protocol, Workload};
 
 use super::{Args, run};
@@ -111,6 +113,8 @@ fn backend(id: u32, name: &str, endpoints: &[(&str, bool)]) -> (BackendId, Arc<B
         port: 80,
         protocol: AppProtocol::Unspecified,
         endpoints: endpoints.collect(),
+        traffic: Arc::default(),
+        security: UpstreamSecurity::Cleartext,
     };
     (BackendId(id), Arc::new(backend))
 }
@@ -131,6 +135,8 @@ fn routes() -> Arc<RouteTable> {
                 filters,
                 backends,
                 timeouts: Timeouts::default(),
+                retry: None,
+                grpc: false,
             }),
         })
     };
@@ -178,7 +184,8 @@ fn snapshot() -> Snapshot {
         gateway: object("Gateway", "front"),
         name: "http".into(),
         hostname: Some("api.test".into()),
-        routes: routes(),
+        protocol: ListenerProtocol::Http(routes()),
+        backend_certificate: None,
     };
     let gateway = GatewayPort { listeners: vec![Arc::new(listener)] };
     let address = |text: &str| text.parse::<SocketAddr>().unwrap();
@@ -199,7 +206,7 @@ fn snapshot() -> Snapshot {
             (address("10.96.0.2:80"), Arc::new(plain)),
         ])),
         gateways: Arc::new(HashMap::from([(
-            GatewayAddr { ip: Some([10, 1, 1, 1].into()), port: 80 },
+            GatewayAddr::tcp(Some([10, 1, 1, 1].into()), 80),
             Arc::new(gateway),
         )])),
         ..cluster.snapshot

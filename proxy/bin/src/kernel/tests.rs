@@ -89,7 +89,7 @@ fn what_is_nowhere_is_the_world_unless_a_policy_names_all_of_it() {
 #[test]
 fn services_and_gateways_are_frontends() {
     let frontend = Arc::new(ModelFrontend { backend: model::service::BackendId(1), routes: None });
-    let gateways = [GatewayAddr { ip: None, port: 80 }, GatewayAddr { ip: Some(ip("10.0.0.9")), port: 81 }];
+    let gateways = [GatewayAddr::tcp(None, 80), GatewayAddr::tcp(Some(ip("10.0.0.9")), 81)];
     let snapshot = Snapshot {
         frontends: Arc::new(HashMap::from([("10.96.0.1:80".parse().unwrap(), frontend)])),
         gateways: Arc::new(gateways.map(|at| (at, Arc::new(GatewayPort::default()))).into()),

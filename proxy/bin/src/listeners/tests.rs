@@ -9,7 +9,7 @@ fn snapshot(gateways: &[(Option<&str>, u16)]) -> Snapshot {
         .iter()
         .map(|(ip, port)| {
             let ip = ip.map(|text| text.parse().unwrap());
-            (GatewayAddr { ip, port: *port }, Arc::new(GatewayPort::default()))
+            (GatewayAddr::tcp(ip, *port), Arc::new(GatewayPort::default()))
         })
         .collect();
     Snapshot { gateways: Arc::new(map), ..Snapshot::default() }

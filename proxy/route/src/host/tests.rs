@@ -1,3 +1,4 @@
+use model::service::ListenerProtocol;
 use model::service::ObjectRef;
 
 use super::*;
@@ -9,7 +10,8 @@ fn a_request_belongs_to_the_most_specific_listener() {
             gateway: ObjectRef { kind: "Gateway", namespace: "ns".into(), name: "gw".into() },
             name: name.into(),
             hostname: (name != "any").then(|| name.into()),
-            routes: Arc::default(),
+            protocol: ListenerProtocol::Http(Arc::default()),
+            backend_certificate: None,
         })
     };
     let names = ["a.foo.com", "*.bar.foo.com", "*.foo.com", "any"];
