@@ -1,6 +1,9 @@
 //! What must hold for any input: called by the fuzz targets and, with seeded mutations, by
 //! `tests/properties.rs`. A check panics where a property fails.
 
+use codec::h2::text::{AskedOf, request_text, response_text};
+use codec::h2::{self, ErrorCode, Event, Role, StreamId};
+use codec::hpack;
 use codec::http1::chunked::{Decoder, Progress};
 use codec::http1::write::{self, RequestEdits, ResponseEdits};
 use codec::http1::{
@@ -197,6 +200,48 @@ pub(crate) fn path(bytes: &[u8]) {
     assert!(!["%2e", "%2f", "%5c", "%00"].iter().any(|escape| lower.contains(escape)), "{result:?}");
 }
 
+/// Blocks of one connection, each behind a byte with its length: what is decoded is bounded, does not depend on
+/// whether somebody wants it, and comes out the same when it is encoded again, whatever the table's size.
+pub(crate) fn hpack(bytes: &[u8]) {
+    let mut decoder = hpack::Decoder::new(hpack::DEFAULT_TABLE_BYTES);
+    let mut unheard = hpack::Decoder::new(hpack::DEFAULT_TABLE_BYTES);
+    let (mut encoder, mut again) = (hpack::Encoder::new(), hpack::Decoder::new(hpack::DEFAULT_TABLE_BYTES));
+    let mut rest = bytes;
+    while let [length, after @ ..] = rest {
+        let block;
+        (block, rest) = after.split_at(after.len().min(usize::from(*length)));
+        let (outcome, fields) = decoded(&mut decoder, block);
+        let refused = unheard.decode(block, &mut |_, _| false);
+        assert_eq!(refused, outcome, "what is not wanted is decoded as well");
+        let longest = (block.len() * 8 / 5).max(hpack::DEFAULT_TABLE_BYTES as usize);
+        assert!(fields.len() <= block.len(), "a field takes a byte");
+        assert!(fields.iter().all(|(name, value)| name.len().max(value.len()) <= longest));
+        if outcome.is_err() {
+            return;
+        }
+        if fields.len() % 4 == 1 {
+            encoder.set_max_table_bytes(u32::from(*length) * 16);
+        }
+        let mut encoded = Vec::new();
+        encoder.begin(&mut encoded);
+        for (name, value) in &fields {
+            encoder.field(name, value, &mut encoded);
+        }
+        assert_eq!(decoded(&mut again, &encoded), (Ok(()), fields), "encoded as {encoded:x?}");
+    }
+}
+
+type Decoded = (Result<(), hpack::HpackError>, Vec<(Vec<u8>, Vec<u8>)>);
+
+fn decoded(decoder: &mut hpack::Decoder, block: &[u8]) -> Decoded {
+    let mut fields = Vec::new();
+    let outcome = decoder.decode(block, &mut |name, value| {
+        fields.push((name.to_vec(), value.to_vec()));
+        true
+    });
+    (outcome, fields)
+}
+
 fn after_empty_line(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\r\n").unwrap_or(bytes)
 }
@@ -253,4 +298,179 @@ fn framing(headers: &[Header<'_>], silent: Framing) -> Framing {
 fn cuts(length: usize) -> impl Iterator<Item = usize> {
     let step = (length / 24).max(1);
     (0..length).step_by(step)
+}
+
+/// A hello that is whole stays the same whatever follows; every prefix of it asks for more; cut into other
+/// records it says the same; its name is a host name in lower case.
+pub(crate) fn tls(bytes: &[u8]) {
+    use codec::tls::{HELLO_BYTES_MAX, Peek, client_hello};
+    let Peek::Hello(hello) = client_hello(bytes) else { return };
+    if let Some(name) = &hello.sni {
+        assert!(!name.is_empty() && name.len() <= 253 && !name.ends_with('.'), "{name:?}");
+        assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b)));
+    }
+    let more = [bytes, &[0xff; 9]].concat();
+    assert_eq!(client_hello(&more), Peek::Hello(hello.clone()), "what follows is not looked at");
+    let whole = (0..=bytes.len()).find(|end| client_hello(&bytes[..*end]) != Peek::NeedMore);
+    let whole = whole.expect("it is whole at the end");
+    assert_eq!(client_hello(&bytes[..whole]), Peek::Hello(hello.clone()), "nothing before it is malformed");
+    let one_record = usize::from(u16::from_be_bytes([bytes[3], bytes[4]])) + 5 == whole;
+    if one_record && whole * 2 < HELLO_BYTES_MAX {
+        let cut: Vec<u8> = bytes[5..whole]
+            .chunks(7)
+            .flat_map(|p| [&[22, 3, 1, 0, u8::try_from(p.len()).expect("seven at most")], p].concat())
+            .collect();
+        assert_eq!(client_hello(&cut), Peek::Hello(hello), "other records, the same message");
+    }
+}
+
+/// A connection whose peer sends these bytes, the first two of which say who we are and what our user does:
+/// memory and output are bounded, however the input is cut the same happens, and a head that is passed on is
+/// one head in text.
+pub(crate) fn h2(bytes: &[u8]) {
+    let [mode, habit, input @ ..] = bytes else { return };
+    let role = if mode & 1 == 0 { Role::Server } else { Role::Client };
+    let limits = match mode >> 1 & 3 {
+        0 => h2::Limits::default(),
+        1 => h2::Limits { stream_window: 100, streams: 3, out_bytes: 200, ..h2::Limits::default() },
+        _ => h2::Limits {
+            header_list_bytes: 300,
+            header_fields: 4,
+            header_table_bytes: 64,
+            ..h2::Limits::default()
+        },
+    };
+    let mut connection = h2::Connection::new(role, &limits);
+    let mut whole = h2_opened(role, &limits);
+    let mut pieces = h2_opened(role, &limits);
+    let mut one = Vec::new();
+    let outcome = whole.receive(input, 1, &mut one).map_err(|error| error.code);
+    assert_eq!(h2_in_pieces(&mut pieces, input, usize::from(*mode >> 3) + 1), (outcome, one));
+    assert!(whole.out() == pieces.out(), "cut in pieces, another answer");
+    let mut user = H2User { habit: *habit, ids: Vec::new() };
+    let (mut at, mut now) = (0, 0);
+    user.begin(role, &mut connection);
+    while at < input.len() {
+        now += 1_000_000;
+        let end = (at + 1 + usize::from(*habit) * 8).min(input.len());
+        let mut events = Vec::new();
+        let received =
+            connection.receive(&input[at..end.max((at + 20_000).min(input.len()))], now, &mut events);
+        user.act(role, &mut connection, &events);
+        let pending = connection.out().len();
+        let heads = 20_000 * connection.streams_open().max(1);
+        assert!(
+            pending <= limits.out_bytes + limits.control_bytes + heads,
+            "{pending} bytes wait to be sent"
+        );
+        assert!(connection.buffered() <= limits.connection_window as usize);
+        assert!(connection.streams_open() <= limits.streams as usize);
+        connection.sent(if habit & 8 == 0 { pending } else { pending / 2 });
+        let mut more = Vec::new();
+        connection.wake(now, &mut more);
+        user.act(role, &mut connection, &more);
+        match received {
+            Ok(0) | Err(_) => break,
+            Ok(count) => at += count,
+        }
+    }
+    for id in user.ids {
+        connection.close(id);
+    }
+    assert_eq!((connection.streams_open(), connection.buffered()), (0, 0), "nothing is left behind");
+}
+
+/// With the requests that a client's peer may answer.
+fn h2_opened(role: Role, limits: &h2::Limits) -> h2::Connection {
+    let mut connection = h2::Connection::new(role, limits);
+    H2User { habit: 0, ids: Vec::new() }.begin(role, &mut connection);
+    connection
+}
+
+fn h2_in_pieces(
+    connection: &mut h2::Connection,
+    input: &[u8],
+    size: usize,
+) -> (Result<usize, ErrorCode>, Vec<Event>) {
+    let (mut events, mut start) = (Vec::new(), 0);
+    for end in (0..input.len()).step_by(size).chain([input.len()]) {
+        match connection.receive(&input[start..end], 1, &mut events) {
+            Ok(count) => start += count,
+            Err(error) => return (Err(error.code), events),
+        }
+    }
+    (Ok(start), events)
+}
+
+struct H2User {
+    habit: u8,
+    ids: Vec<StreamId>,
+}
+
+impl H2User {
+    fn begin(&mut self, role: Role, connection: &mut h2::Connection) {
+        for count in 0..if role == Role::Client { 3 } else { 0 } {
+            let method: &[u8] = if count == 1 { b"HEAD" } else { b"POST" };
+            let opened = connection.open(
+                |to| {
+                    to.field(b":method", method);
+                    to.field(b":scheme", b"http");
+                    to.field(b":authority", b"a.test");
+                    to.field(b":path", b"/");
+                },
+                count == 1,
+            );
+            self.ids.extend(opened);
+        }
+    }
+
+    fn act(&mut self, role: Role, connection: &mut h2::Connection, events: &[Event]) {
+        for event in events {
+            match *event {
+                Event::Head { stream, end } => {
+                    self.head(role, connection, stream, end);
+                    if role == Role::Server && self.habit & 1 == 0 {
+                        connection.send_fields(stream, |to| to.field(b":status", b"200"), false);
+                        connection.send_data(stream, &[7; 5_000], self.habit & 2 == 0);
+                    }
+                }
+                Event::Data { stream } if self.habit & 4 == 0 => {
+                    let count = connection.data(stream).len();
+                    connection.consume(stream, count);
+                }
+                Event::Writable { stream } => {
+                    connection.send_data(stream, &[8; 300], true);
+                }
+                Event::Trailers { stream } => {
+                    let trailers = connection.trailers(stream).expect("announced trailers");
+                    assert!(find(trailers.lines(), b"\r\n\r\n").is_none(), "trailers end no section");
+                    connection.recycle(trailers);
+                }
+                Event::End { stream } if self.habit & 16 == 0 => connection.close(stream),
+                Event::Reset { stream, .. } if self.habit & 32 == 0 => connection.close(stream),
+                _ => {}
+            }
+        }
+    }
+
+    fn head(&mut self, role: Role, connection: &mut h2::Connection, stream: StreamId, end: bool) {
+        // A stream that was reset meanwhile may have been let go of.
+        let Some(fields) = connection.head(stream) else { return };
+        let mut text = Vec::new();
+        let mut room = uninit_headers::<MAX_FIELDS>();
+        if role == Role::Server {
+            self.ids.push(stream);
+            if request_text(&fields, end, [0; 16], &mut text).is_ok()
+                && let Ok(parsed) = parse_request(&text, &mut room, &Limits::default())
+            {
+                assert_eq!(parsed.expect("a whole head").head_len, text.len(), "one head");
+            }
+        } else if response_text(&fields, end, &AskedOf::default(), &mut text).is_ok() {
+            let asked = Asked { method: "GET", upgrade: None };
+            if let Ok(parsed) = parse_response(&text, &mut room, &Limits::default(), &asked) {
+                assert_eq!(parsed.expect("a whole head").head_len, text.len(), "one head");
+            }
+        }
+        connection.recycle(fields);
+    }
 }

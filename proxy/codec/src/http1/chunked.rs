@@ -102,6 +102,15 @@ impl Decoder {
         self.state == State::Done
     }
 
+    /// What comes next is the trailer section: its fields, then an empty line.
+    #[must_use]
+    pub fn in_trailers(&self) -> bool {
+        matches!(
+            self.state,
+            State::TrailerStart | State::TrailerName | State::TrailerValue | State::TrailerLf | State::EndLf
+        )
+    }
+
     /// Takes all of the input that belongs to this body: for forwarding the wire form unmodified.
     ///
     /// # Errors
@@ -114,8 +123,8 @@ impl Decoder {
         Ok(Progress { consumed, done: self.is_done() })
     }
 
-    /// Takes input up to and including one run of data: for reading the decoded bytes. Call again with the
-    /// rest until nothing is left or it is done.
+    /// Takes input up to and including one run of data, or to where the trailers begin: for reading the
+    /// decoded bytes. Call again with the rest until nothing is left or it is done.
     ///
     /// # Errors
     /// As [`Self::advance`].
@@ -134,8 +143,12 @@ impl Decoder {
                 return Ok(Step { consumed: at + run, data: at..at + run, done: false });
             }
             let Some(&byte) = input.get(at) else { break };
+            let before = self.state;
             self.state = self.next(byte)?;
             at += 1;
+            if before == State::SizeLf && self.state == State::TrailerStart {
+                break;
+            }
         }
         Ok(Step { consumed: at, data: at..at, done: self.is_done() })
     }
@@ -258,7 +271,7 @@ const SIZE_DIGITS_MAX: usize = 16;
 /// Framing bytes in excess of the data, over a whole body.
 const OVERHEAD_BYTES_MAX: u64 = 16 * 1024;
 const TRAILER_NAME_BYTES: usize = 20;
-const FORBIDDEN_TRAILERS: &[&str] = &[
+pub(crate) const FORBIDDEN_TRAILERS: &[&str] = &[
     "age",
     "authorization",
     "cache-control",

@@ -1,0 +1,8 @@
+//! Header blocks: see `checks::hpack`.
+#![no_main]
+
+#[path = "../checks.rs"]
+#[allow(dead_code)]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::hpack(bytes));

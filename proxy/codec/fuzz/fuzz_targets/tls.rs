@@ -1,0 +1,8 @@
+//! The first message of TLS: see `checks::tls`.
+#![no_main]
+
+#[path = "../checks.rs"]
+#[allow(dead_code)]
+mod checks;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| checks::tls(bytes));
