@@ -52,7 +52,7 @@ impl std::fmt::Debug for Text {
 }
 
 /// One side of a flow.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct FlowPeer {
     /// Address and port.
     pub address: SocketAddr,
@@ -60,6 +60,25 @@ pub struct FlowPeer {
     pub identity: Option<Arc<Identity>>,
     /// The pod, if it is one.
     pub workload: Option<Arc<Workload>>,
+}
+
+impl Clone for FlowPeer {
+    fn clone(&self) -> Self {
+        Self { address: self.address, identity: self.identity.clone(), workload: self.workload.clone() }
+    }
+
+    /// Leaves the counts of references alone where nothing changes: others may count them too.
+    fn clone_from(&mut self, source: &Self) {
+        self.address = source.address;
+        take_on(&mut self.identity, &source.identity);
+        take_on(&mut self.workload, &source.workload);
+    }
+}
+
+fn take_on<T>(own: &mut Option<Arc<T>>, other: &Option<Arc<T>>) {
+    if own.as_ref().map(Arc::as_ptr) != other.as_ref().map(Arc::as_ptr) {
+        own.clone_from(other);
+    }
 }
 
 /// Whether traffic passed.
@@ -124,6 +143,45 @@ pub enum FlowReason {
     Internal,
 }
 
+impl FlowReason {
+    /// Every reason, in the order of their numbers (`reason as usize`).
+    pub const ALL: [Self; Self::Internal as usize + 1] = [
+        Self::None,
+        Self::PolicyDefaultDeny,
+        Self::PolicyDenyRule,
+        Self::PolicyRefused,
+        Self::PolicyRevoked,
+        Self::Spoofed,
+        Self::Unreadable,
+        Self::NoProxy,
+        Self::NotHttp,
+        Self::BadRequest,
+        Self::ClientTimeout,
+        Self::ClientGone,
+        Self::NoRoute,
+        Self::InvalidBackend,
+        Self::NoEndpoint,
+        Self::ConnectFailed,
+        Self::UpstreamFailed,
+        Self::RouteTimeout,
+        Self::Limit,
+        Self::Overloaded,
+        Self::TlsFailed,
+        Self::Misdirected,
+        Self::Internal,
+    ];
+}
+
+/// The version of HTTP that a client spoke.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HttpVersion {
+    /// HTTP/1.0 and HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2, with TLS or without.
+    Http2,
+}
+
 /// The HTTP part of a request's record.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HttpFlow {
@@ -135,6 +193,8 @@ pub struct HttpFlow {
     pub path: Text,
     /// Status answered; 0 when none was.
     pub status: u16,
+    /// What the client spoke.
+    pub version: HttpVersion,
 }
 
 /// A text of at most 16 bytes (methods).
@@ -195,4 +255,29 @@ pub struct FlowRecord {
     pub bytes_in: u64,
     /// Bytes of body or stream to the client.
     pub bytes_out: u64,
+}
+
+impl FlowRecord {
+    /// A record to fill in: of nothing, between no addresses.
+    pub fn blank() -> Self {
+        let nobody =
+            || FlowPeer { address: SocketAddr::from(([0, 0, 0, 0], 0)), identity: None, workload: None };
+        Self {
+            time_ns: 0,
+            source: nobody(),
+            destination: nobody(),
+            backend: None,
+            protocol: Protocol::Tcp,
+            verdict: FlowVerdict::Failed,
+            reason: FlowReason::None,
+            direction: None,
+            rule: None,
+            route: None,
+            http: None,
+            header_mismatches: Vec::new(),
+            latency_ns: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+        }
+    }
 }

@@ -47,7 +47,32 @@ pub struct Collector {
     commands: SyncSender<Command>,
     thread: JoinHandle<()>,
     printers: Vec<Receiver<()>>,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
+}
+
+/// What became of the records since the start, to read from elsewhere.
+#[derive(Debug, Default)]
+pub struct Counts {
+    taken: AtomicU64,
+    lost: AtomicU64,
+    unread: AtomicU64,
+}
+
+impl Counts {
+    /// Records taken from the rings.
+    pub fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
+    }
+
+    /// Records that found a ring full.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+
+    /// Records that a reader was too slow for, summed up over the readers.
+    pub fn unread(&self) -> u64 {
+        self.unread.load(Ordering::Relaxed)
+    }
 }
 
 enum Command {
@@ -60,11 +85,11 @@ impl Collector {
     /// Starts the thread over these rings. Fails if the thread cannot be created.
     pub fn start(readers: Vec<Reader>) -> io::Result<Self> {
         let (commands, received) = mpsc::sync_channel(COMMANDS_MAX);
-        let lost = Arc::new(AtomicU64::new(0));
+        let counts = Arc::new(Counts::default());
         let state =
-            State { readers, retired: 0, sinks: Vec::new(), batch: Batch::default(), lost: lost.clone() };
+            State { readers, retired: 0, sinks: Vec::new(), batch: Batch::default(), counts: counts.clone() };
         let thread = std::thread::Builder::new().name("flows".into()).spawn(move || state.run(&received))?;
-        Ok(Self { commands, thread, printers: Vec::new(), lost })
+        Ok(Self { commands, thread, printers: Vec::new(), counts })
     }
 
     /// One more ring to empty.
@@ -98,9 +123,9 @@ impl Collector {
         Ok(())
     }
 
-    /// Records that found a ring full, since the start.
-    pub fn lost(&self) -> u64 {
-        self.lost.load(Ordering::Relaxed)
+    /// What became of the records, since the start.
+    pub fn counts(&self) -> Arc<Counts> {
+        self.counts.clone()
     }
 
     /// Hands out what the rings still hold, then waits for each printer, but no longer than
@@ -120,7 +145,7 @@ struct State {
     retired: u64,
     sinks: Vec<Sink>,
     batch: Batch,
-    lost: Arc<AtomicU64>,
+    counts: Arc<Counts>,
 }
 
 impl State {
@@ -158,11 +183,15 @@ impl State {
                 && let Some(record) = reader.pop()
             {
                 self.batch.push(&record, &mut self.sinks);
+                reader.give_back(record);
                 taken += 1;
             }
+            self.counts.taken.fetch_add(taken as u64, Ordering::Relaxed);
             most = most.max(taken);
         }
         self.batch.flush(&mut self.sinks);
+        let unread = self.sinks.iter_mut().map(Sink::take_unread).sum();
+        self.counts.unread.fetch_add(unread, Ordering::Relaxed);
         self.count_lost();
         if self.sinks.iter().any(|sink| !sink.is_open()) {
             self.sinks.retain(Sink::is_open);
@@ -173,7 +202,7 @@ impl State {
 
     fn count_lost(&mut self) {
         let lost = self.retired + self.readers.iter().map(Reader::dropped).sum::<u64>();
-        let new = lost - self.lost.swap(lost, Ordering::Relaxed);
+        let new = lost - self.counts.lost.swap(lost, Ordering::Relaxed);
         for sink in &mut self.sinks {
             sink.lose(new);
         }

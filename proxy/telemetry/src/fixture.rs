@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::flow::{FlowPeer, FlowReason, FlowRecord, FlowVerdict, HttpFlow, Text, Text16};
+use model::flow::{FlowPeer, FlowReason, FlowRecord, FlowVerdict, HttpFlow, HttpVersion, Text, Text16};
 use model::identity::{Identity, IdentityId, Label, Labels};
 use model::policy::{Direction, RuleRef};
 use model::route::{RouteRule, Timeouts};
@@ -81,6 +81,7 @@ pub(crate) fn full() -> FlowRecord {
             authority: Text::new("api"),
             path: Text::new("/public?a=1"),
             status: 403,
+            version: HttpVersion::Http1,
         }),
         ..bare()
     }

@@ -1,5 +1,5 @@
 //! A flow record as one line of JSON. Written by hand because it is done for every request: no
-//! intermediate value, no allocation beyond the reused buffer.
+//! intermediate value, no allocation beyond the reused buffer, and what was written before is copied.
 
 use std::io::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -12,14 +12,54 @@ use model::route::RouteRule;
 use model::service::ObjectRef;
 use model::workload::Protocol;
 
+use crate::json::known::{Known, PeerKey, addresses_of};
+use crate::labels::is_own;
 use crate::reason::{reason_name, verdict_name};
-use crate::time::rfc3339;
+use crate::time::Clock;
 
-/// Appends the record as one JSON object and a newline. Field names are in `docs/flows.md`;
-/// what is not known is left out.
-pub fn json(record: &FlowRecord, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"{\"time\":\"");
-    out.extend_from_slice(&rfc3339(record.time_ns));
+mod known;
+
+/// Writes records as JSON, and remembers what it has written of pods and rules.
+#[derive(Debug, Default)]
+pub struct Json {
+    clock: Clock,
+    peers: Known<PeerKey>,
+    rules: Known<Arc<RuleRef>>,
+}
+
+impl Json {
+    /// Appends the record as one JSON object and a newline. Field names are in `docs/flows.md`;
+    /// what is not known is left out.
+    pub fn write(&mut self, record: &FlowRecord, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":\"");
+        out.extend_from_slice(self.clock.rfc3339(record.time_ns));
+        head(record, out);
+        self.peer(b",\"source\":{\"ip\":\"", &record.source, out);
+        self.peer(b",\"destination\":{\"ip\":\"", &record.destination, out);
+        if let Some(backend) = &record.backend {
+            self.peer(b",\"backend\":{\"ip\":\"", backend, out);
+        }
+        if let Some(by) = &record.rule {
+            let addresses = (Arc::as_ptr(by) as usize, 0);
+            out.extend_from_slice(self.rules.text(addresses, || by.clone(), |out| rule(by, out)));
+        }
+        tail(record, out);
+    }
+
+    fn peer(&mut self, key: &[u8], peer: &FlowPeer, out: &mut Vec<u8>) {
+        out.extend_from_slice(key);
+        address(peer.address, out);
+        number(b"\",\"port\":", u64::from(peer.address.port()), out);
+        let addresses = addresses_of(peer);
+        if addresses != (0, 0) {
+            let key = || (peer.identity.clone(), peer.workload.clone());
+            out.extend_from_slice(self.peers.text(addresses, key, |out| known_of(peer, out)));
+        }
+        out.push(b'}');
+    }
+}
+
+fn head(record: &FlowRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"verdict\":\"");
     out.extend_from_slice(verdict_name(record.verdict).as_bytes());
     out.push(b'"');
@@ -37,14 +77,9 @@ pub fn json(record: &FlowRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"protocol\":\"");
     out.extend_from_slice(protocol_name(record.protocol));
     out.push(b'"');
-    peer(b",\"source\":", &record.source, out);
-    peer(b",\"destination\":", &record.destination, out);
-    if let Some(backend) = &record.backend {
-        peer(b",\"backend\":", backend, out);
-    }
-    if let Some(by) = &record.rule {
-        rule(by, out);
-    }
+}
+
+fn tail(record: &FlowRecord, out: &mut Vec<u8>) {
     if let Some(taken) = &record.route {
         route(taken, out);
     }
@@ -76,17 +111,12 @@ fn protocol_name(protocol: Protocol) -> &'static [u8] {
     }
 }
 
-fn peer(key: &[u8], peer: &FlowPeer, out: &mut Vec<u8>) {
-    out.extend_from_slice(key);
-    out.extend_from_slice(b"{\"ip\":\"");
-    address(peer.address, out);
-    number(b"\",\"port\":", u64::from(peer.address.port()), out);
+/// What is known of a peer beside its address.
+fn known_of(peer: &FlowPeer, out: &mut Vec<u8>) {
     if let Some(identity) = &peer.identity {
         number(b",\"identity\":", u64::from(identity.id.0), out);
         out.extend_from_slice(b",\"labels\":[");
-        // What Weir adds for itself is no label of the pod.
-        let labels = identity.labels.iter().filter(|label| &*label.source != "generated");
-        for (index, one) in labels.enumerate() {
+        for (index, one) in identity.labels.iter().filter(|label| is_own(label)).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
@@ -98,7 +128,6 @@ fn peer(key: &[u8], peer: &FlowPeer, out: &mut Vec<u8>) {
         string(b",\"namespace\":", &workload.namespace, out);
         string(b",\"pod\":", &workload.name, out);
     }
-    out.push(b'}');
 }
 
 fn mismatches(names: &[Arc<str>], out: &mut Vec<u8>) {

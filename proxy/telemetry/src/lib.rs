@@ -11,13 +11,14 @@
 
 pub mod collect;
 pub mod json;
+mod labels;
 pub mod reason;
 pub mod ring;
 pub mod text;
 mod time;
 
-pub use collect::{Collector, Format, Subscription};
-pub use json::json;
+pub use collect::{Collector, Counts, Format, Subscription};
+pub use json::Json;
 pub use ring::{Reader, Writer, ring};
 pub use text::text;
 

@@ -39,3 +39,16 @@ pub fn reason_name(reason: FlowReason) -> Option<&'static str> {
         FlowReason::Internal => "internal",
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use model::flow::FlowReason;
+
+    #[test]
+    fn the_manual_lists_every_reason() {
+        let manual = include_str!("../../../docs/flows.md");
+        for name in FlowReason::ALL.into_iter().filter_map(super::reason_name) {
+            assert!(manual.contains(&format!("\n| `{name}` | ")), "{name} is not in docs/flows.md");
+        }
+    }
+}

@@ -1,4 +1,7 @@
 //! A bounded ring of flow records from one writer to one reader, without locks or wake-ups.
+//!
+//! Records are boxed and come back to be filled again: they are written where they stay, a worker
+//! allocates none once enough are under way, and counts of references change on its own thread alone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,21 +11,33 @@ use model::flow::FlowRecord;
 /// A ring that holds `capacity` records (at least one).
 pub fn ring(capacity: usize) -> (Writer, Reader) {
     let (producer, consumer) = rtrb::RingBuffer::new(capacity.max(1));
+    let (used, free) = rtrb::RingBuffer::new(capacity.clamp(1, FREE_MAX));
     let dropped = Arc::new(AtomicU64::new(0));
-    (Writer { producer, dropped: dropped.clone() }, Reader { consumer, dropped })
+    let writer = Writer { producer, free, spare: None, dropped: dropped.clone() };
+    (writer, Reader { consumer, used, dropped })
 }
 
 /// The end that a worker owns.
 #[derive(Debug)]
 pub struct Writer {
-    producer: rtrb::Producer<FlowRecord>,
+    producer: rtrb::Producer<Box<FlowRecord>>,
+    free: rtrb::Consumer<Box<FlowRecord>>,
+    /// One that found the ring full.
+    spare: Option<Box<FlowRecord>>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Writer {
+    /// A record to fill in. What it says is about something else: every field has to be set.
+    pub fn blank(&mut self) -> Box<FlowRecord> {
+        let used = self.spare.take().or_else(|| self.free.pop().ok());
+        used.unwrap_or_else(|| Box::new(FlowRecord::blank()))
+    }
+
     /// Hands a record over; drops and counts it when the ring is full. Never waits.
-    pub fn write(&mut self, record: FlowRecord) {
-        if self.producer.push(record).is_err() {
+    pub fn write(&mut self, record: Box<FlowRecord>) {
+        if let Err(rtrb::PushError::Full(record)) = self.producer.push(record) {
+            self.spare = Some(record);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -31,14 +46,21 @@ impl Writer {
 /// The end that the collector owns.
 #[derive(Debug)]
 pub struct Reader {
-    consumer: rtrb::Consumer<FlowRecord>,
+    consumer: rtrb::Consumer<Box<FlowRecord>>,
+    used: rtrb::Producer<Box<FlowRecord>>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Reader {
     /// The oldest record, if there is one.
-    pub fn pop(&mut self) -> Option<FlowRecord> {
+    pub fn pop(&mut self) -> Option<Box<FlowRecord>> {
         self.consumer.pop().ok()
+    }
+
+    /// Gives a record that was read back to the writer.
+    pub fn give_back(&mut self, record: Box<FlowRecord>) {
+        // More than enough are free: this one was for a burst.
+        drop(self.used.push(record));
     }
 
     /// Records that found the ring full, since its beginning.
@@ -56,6 +78,9 @@ impl Reader {
         self.consumer.is_abandoned()
     }
 }
+
+/// Records kept to be filled again: what a busy worker writes between two visits of the collector.
+const FREE_MAX: usize = 1024;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use model::flow::{FlowPeer, FlowRecord, FlowVerdict};
 use model::identity::Identity;
 
+use crate::labels::is_own;
 use crate::reason::{reason_name, verdict_name};
 use crate::time::rfc3339;
 
@@ -107,19 +108,11 @@ fn peer(peer: &FlowPeer, port: bool, out: &mut String) {
     }
 }
 
-/// The labels people wrote; those that Kubernetes and Cilium add to every pod are left out.
 fn labels(identity: &Identity, out: &mut String) {
-    for label in identity.labels.iter() {
-        match &*label.source {
-            "k8s" if label.key.starts_with("io.kubernetes.") || label.key.starts_with("io.cilium.") => {
-                continue;
-            }
-            "generated" => continue,
-            "k8s" | "reserved" => {}
-            source => {
-                printable(source, out);
-                out.push(':');
-            }
+    for label in identity.labels.iter().filter(|label| is_own(label)) {
+        if !matches!(&*label.source, "k8s" | "reserved") {
+            printable(&label.source, out);
+            out.push(':');
         }
         printable(&label.key, out);
         if !label.value.is_empty() {

@@ -6,6 +6,32 @@ const SECONDS_PER_DAY: u64 = 86_400;
 /// Length of `2026-01-02T03:04:05.123456Z`.
 pub(crate) const TIME_LEN: usize = 27;
 
+/// Writes times that come one after the other: of most only the microseconds are new.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    second: u64,
+    text: [u8; TIME_LEN],
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { second: 0, text: rfc3339(0) }
+    }
+}
+
+impl Clock {
+    /// As [`rfc3339`].
+    pub(crate) fn rfc3339(&mut self, time_ns: u64) -> &[u8] {
+        let second = time_ns / NS_PER_SECOND;
+        if second == self.second {
+            digits(&mut self.text[20..26], time_ns % NS_PER_SECOND / 1000);
+        } else {
+            *self = Self { second, text: rfc3339(time_ns) };
+        }
+        &self.text
+    }
+}
+
 /// `time_ns` (nanoseconds since the Unix epoch, UTC) as RFC 3339 with microseconds.
 pub(crate) fn rfc3339(time_ns: u64) -> [u8; TIME_LEN] {
     let seconds = time_ns / NS_PER_SECOND;

@@ -6,7 +6,8 @@ use std::sync::mpsc::{SyncSender, TrySendError};
 use model::flow::FlowRecord;
 
 use crate::collect::{Chunk, Format};
-use crate::{json, text};
+use crate::json::{self, Json};
+use crate::text;
 
 /// A reader as the collector sees it.
 pub(super) struct Sink {
@@ -14,12 +15,14 @@ pub(super) struct Sink {
     queue: SyncSender<Chunk>,
     /// Records it has lost and not been told of.
     lost: u64,
+    /// Records it was too slow for, not counted yet.
+    unread: u64,
     open: bool,
 }
 
 impl Sink {
     pub(super) fn new(format: Format, queue: SyncSender<Chunk>) -> Self {
-        Self { format, queue, lost: 0, open: true }
+        Self { format, queue, lost: 0, unread: 0, open: true }
     }
 
     /// Whether the reader is still there.
@@ -38,7 +41,13 @@ impl Sink {
         // What comes after a gap that could not be told must not hide it.
         if self.lost > 0 || !self.try_send(chunk.clone()) {
             self.lost += records;
+            self.unread += records;
         }
+    }
+
+    /// Records it was too slow for since the last call.
+    pub(super) fn take_unread(&mut self) -> u64 {
+        std::mem::take(&mut self.unread)
     }
 
     fn tell(&mut self) {
@@ -85,6 +94,7 @@ struct Page {
     lines: Vec<u8>,
     /// One record in text form.
     text: String,
+    json: Json,
     records: u64,
     /// Chunks handed out, to be filled again when all have read them: their memory is warm, and
     /// that of a new one comes page by page from the kernel.
@@ -102,6 +112,7 @@ impl Batch {
                     format: sink.format,
                     lines,
                     text: String::new(),
+                    json: Json::default(),
                     records: 0,
                     used: Vec::new(),
                 });
@@ -113,7 +124,7 @@ impl Batch {
     pub(super) fn push(&mut self, record: &FlowRecord, sinks: &mut [Sink]) {
         for page in &mut self.pages {
             match page.format {
-                Format::Json => json::json(record, &mut page.lines),
+                Format::Json => page.json.write(record, &mut page.lines),
                 Format::Text { colour } => {
                     page.text.clear();
                     text::line(record, colour, &mut page.text);
@@ -160,8 +171,8 @@ impl Page {
     }
 }
 
-/// A page is handed out once it is this long; a record is far shorter than the rest of 64 KiB.
-const PAGE_BYTES: usize = 48 * 1024;
+/// A page is handed out once it is this long, and written with one system call.
+const PAGE_BYTES: usize = 60 * 1024;
 /// Room for the record that fills a page.
 const RECORD_BYTES: usize = 4 * 1024;
 /// Chunks kept for another use.

@@ -1,6 +1,6 @@
 //! Against a calendar library, over leap days, century years and day ends.
 
-use super::rfc3339;
+use super::{Clock, rfc3339};
 
 #[test]
 fn agrees_with_a_calendar_library() {
@@ -12,5 +12,15 @@ fn agrees_with_a_calendar_library() {
             let text = String::from_utf8(rfc3339(ns).to_vec()).unwrap();
             assert_eq!(text, format!("{expected:.6}"), "{ns}");
         }
+    }
+}
+
+#[test]
+fn a_clock_agrees_whatever_came_before() {
+    let mut clock = Clock::default();
+    let second = 1_000_000_000;
+    for ns in [0, 1_500, second - 1, second, 86_400 * second, 86_400 * second + 7_000, 5 * second, 5 * second]
+    {
+        assert_eq!(clock.rfc3339(ns), rfc3339(ns), "{ns}");
     }
 }
