@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use model::address::{ClientAddr, OrigDstAddr};
 use model::flow::{FlowReason, FlowVerdict};
-use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::addressed::Addressing;
@@ -20,6 +19,8 @@ use crate::connection;
 use crate::flow::Flow;
 use crate::limits::Limits;
 use crate::live::Registered;
+use crate::stream::{Stream, reset};
+use crate::tls::Secured;
 use crate::worker::Worker;
 
 /// Pause after a failed `accept`: descriptors do not come back at once.
@@ -27,14 +28,49 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// An accepted connection, counted for as long as this lives.
 pub(crate) struct Accepted {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     pub(crate) client: ClientAddr,
     /// The socket's local address: where the client wanted to go.
     pub(crate) original: OrigDstAddr,
     pub(crate) by: By,
     pub(crate) since: Moment,
     pub(crate) live: Registered,
-    counted: Counted,
+    /// Of a connection to a TLS port of a Gateway, once it is in.
+    pub(crate) secured: Option<Rc<Secured>>,
+    counted: Rc<Counted>,
+}
+
+/// What the streams of one connection have in common with it.
+pub(crate) struct Carrier {
+    client: ClientAddr,
+    original: OrigDstAddr,
+    by: By,
+    secured: Option<Rc<Secured>>,
+    counted: Rc<Counted>,
+}
+
+impl Accepted {
+    /// What its streams take from it.
+    pub(crate) fn carrier(&self) -> Carrier {
+        let (client, original, by) = (self.client, self.original, self.by);
+        let (secured, counted) = (self.secured.clone(), self.counted.clone());
+        Carrier { client, original, by, secured, counted }
+    }
+}
+
+impl Carrier {
+    /// A stream that has just begun, in the place of a connection.
+    pub(crate) fn accept(&self, worker: &Worker, stream: Stream) -> Accepted {
+        let (since, live) = (worker.clock.now(), worker.live.register());
+        let (client, original, by) = (self.client, self.original, self.by);
+        let (secured, counted) = (self.secured.clone(), self.counted.clone());
+        Accepted { stream, client, original, by, since, live, secured, counted }
+    }
+
+    /// Whose memory the streams use.
+    pub(crate) fn payer(&self) -> Option<Rc<Account>> {
+        self.counted.memory.clone()
+    }
 }
 
 /// The listener that accepted a connection.
@@ -99,14 +135,9 @@ impl Acceptor {
         // Fails only on a socket that is broken already.
         drop(stream.set_nodelay(true));
         let (since, live) = (worker.clock.now(), worker.live.register());
-        Some(Accepted { stream, client, original, by: self.by(), since, live, counted })
+        let stream = Stream::Tcp(stream);
+        Some(Accepted { stream, client, original, by: self.by(), since, live, secured: None, counted })
     }
-}
-
-/// Has the close that follows answer with RST.
-pub(crate) fn reset(stream: &TcpStream) {
-    // Fails only on a socket that is broken already.
-    drop(SockRef::from(stream).set_linger(Some(Duration::ZERO)));
 }
 
 /// IPv4 clients of a dual-stack socket have plain IPv4 addresses.
@@ -131,7 +162,7 @@ struct Counted {
 
 impl Counted {
     /// `None` when a limit is reached.
-    fn new(worker: &Rc<Worker>, client: IpAddr) -> Option<Self> {
+    fn new(worker: &Rc<Worker>, client: IpAddr) -> Option<Rc<Self>> {
         let (limits, stats) = (&worker.config.limits, &worker.stats);
         let workers = worker.config.workers;
         if stats.open.get() >= Limits::share(limits.connections, workers) as u64 {
@@ -154,7 +185,7 @@ impl Counted {
             memory = Some(share.memory.clone());
         }
         stats.open.add();
-        Some(Self { worker: worker.clone(), pod, memory })
+        Some(Rc::new(Self { worker: worker.clone(), pod, memory }))
     }
 }
 

@@ -8,7 +8,7 @@ use model::flow::FlowPeer;
 use model::identity::{Identity, IdentityId};
 use model::policy::Enforcement;
 use model::service::{AppProtocol, Backend, Endpoint, Frontend, GatewayPort};
-use model::workload::EndpointId;
+use model::workload::{EndpointId, Protocol};
 use model::{Snapshot, workload::Workload};
 use policy::ConnectionVerdict;
 
@@ -32,6 +32,8 @@ pub(crate) struct Addressing {
     /// Where the client wanted to go, for flow records.
     pub(crate) destination: FlowPeer,
     pub(crate) place: Place,
+    /// TCP, or UDP for a flow of datagrams.
+    pub(crate) transport: Protocol,
 }
 
 /// Who opened a connection. The address cannot be forged: the kernel drops what does not carry the
@@ -82,11 +84,20 @@ impl Addressing {
         let place = place(&view, original, by);
         let source = source(&view, client, &place);
         let destination = Party::of(&view, EndpointAddr(original.0)).peer();
-        Self { view, source, original, destination, place }
+        Self { view, source, original, destination, place, transport: Protocol::Tcp }
+    }
+
+    /// Of a flow of datagrams that reached a Gateway's UDP listener.
+    pub(crate) fn of_datagrams(view: View, client: ClientAddr, original: OrigDstAddr) -> Self {
+        let gateway = view.gateway_of(original.0, Protocol::Udp).cloned();
+        let place = gateway.map_or(Place::Nothing, Place::Gateway);
+        let source = source(&view, client, &place);
+        let destination = Party::of(&view, EndpointAddr(original.0)).peer();
+        Self { view, source, original, destination, place, transport: Protocol::Udp }
     }
 
     pub(crate) fn judge(&self) -> Judge<'_> {
-        Judge { snapshot: &self.view, source: &self.source }
+        Judge { snapshot: &self.view, source: &self.source, transport: self.transport }
     }
 
     /// Whether this is a port where only HTTP is spoken: a Gateway, a Service that says so or has
@@ -95,8 +106,9 @@ impl Addressing {
         match &self.place {
             Place::Gateway(_) => true,
             Place::Service(frontend, backend) => {
-                let said =
-                    |b: &Backend| b.protocol == AppProtocol::Http || b.protocol == AppProtocol::WebSocket;
+                let said = |b: &Backend| {
+                    matches!(b.protocol, AppProtocol::Http | AppProtocol::H2c | AppProtocol::WebSocket)
+                };
                 frontend.routes.is_some()
                     || backend.as_ref().is_some_and(|b| {
                         said(b) || b.endpoints.iter().any(|e| self.judge().has_http_rules(e.address))

@@ -47,6 +47,39 @@ impl Account {
     }
 }
 
+/// Memory held elsewhere than in buffers, on the account of the task that made this.
+#[derive(Debug)]
+pub(crate) struct Held {
+    payer: Option<Rc<Account>>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Of nothing yet.
+    pub(crate) fn new() -> Self {
+        Self { payer: PAYER.try_with(Rc::clone).ok(), bytes: 0 }
+    }
+
+    /// So much is held now; false, and as before, if the payer has no more.
+    pub(crate) fn set(&mut self, bytes: usize) -> bool {
+        if let Some(payer) = &self.payer {
+            if !payer.has(bytes.saturating_sub(self.bytes)) {
+                payer.stats.limit_buffered.add();
+                return false;
+            }
+            payer.held.set(payer.held.get() + bytes - self.bytes);
+        }
+        self.bytes = bytes;
+        true
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// The buffers that nobody holds at the moment.
 #[derive(Debug, Default)]
 pub(crate) struct Buffers {
@@ -90,6 +123,16 @@ impl Buffer {
         Self { home: home.clone(), payer, bytes: Box::default(), start: 0, end: 0, bulk: false }
     }
 
+    /// One whose memory is on nobody's account.
+    pub(crate) fn unpaid(home: &Rc<Buffers>) -> Self {
+        Self { home: home.clone(), payer: None, bytes: Box::default(), start: 0, end: 0, bulk: false }
+    }
+
+    /// Where its memory comes from.
+    pub(crate) fn home(&self) -> Rc<Buffers> {
+        self.home.clone()
+    }
+
     /// Whether the next read needs more memory than is held.
     pub(crate) fn needs_memory(&self) -> bool {
         self.end == self.bytes.len()
@@ -98,6 +141,11 @@ impl Buffer {
     /// What is held and not yet consumed.
     pub(crate) fn filled(&self) -> &[u8] {
         &self.bytes[self.start..self.end]
+    }
+
+    /// The same, to be changed in place.
+    pub(crate) fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start..self.end]
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -181,6 +229,18 @@ impl Buffer {
         }
         self.bytes[self.end..self.end + bytes.len()].copy_from_slice(bytes);
         self.end += bytes.len();
+    }
+
+    /// Room at the end for at least so many bytes, whatever the payer has.
+    pub(crate) fn reserve(&mut self, least: usize) -> &mut [u8] {
+        if self.bytes.is_empty() {
+            let bytes = self.home.take(least > SIZE_FIRST);
+            self.replace(bytes);
+        }
+        if self.bytes.len() - self.end < least {
+            self.grow(self.len() + least);
+        }
+        &mut self.bytes[self.end..]
     }
 
     fn grow(&mut self, least: usize) {

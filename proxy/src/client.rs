@@ -8,19 +8,18 @@ use codec::http1::write::{self, Reply};
 use codec::http1::{self, Version};
 use codec::{Detected, detect};
 use model::flow::{FlowReason, FlowVerdict};
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 
-use crate::accepted::reset;
 use crate::addressed::Addressed;
 use crate::buffer::Buffer;
 use crate::clock::Moment;
 use crate::flow::{Carried, Flow};
+use crate::grpc;
 use crate::http1::{Ask, Body};
 use crate::io::{poll_fill, poll_send};
 use crate::live::{Live, Signal};
 use crate::parsed::{self, Room};
 use crate::refusal::Refusal;
+use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// A client on its connection.
@@ -35,7 +34,7 @@ pub(crate) struct Client {
     /// The client has closed its sending side.
     pub(crate) eof: bool,
     /// Its address as text.
-    pub(crate) address: String,
+    pub(crate) address: Rc<str>,
     /// Memory for the next request's head.
     pub(crate) spare: Vec<u8>,
     /// What its requests came to.
@@ -43,6 +42,8 @@ pub(crate) struct Client {
     /// Why it was ended, if not by its requests.
     ended: Option<(FlowVerdict, FlowReason)>,
     served: bool,
+    /// The proxy ends, and nothing was under way: a last request is waited for.
+    leaving: bool,
 }
 
 /// More than this is not kept between requests.
@@ -50,26 +51,44 @@ const SPARE_MAX: usize = 16 * 1024;
 
 impl Client {
     pub(crate) fn new(worker: &Rc<Worker>, addressed: Addressed) -> Self {
+        let address = addressed.accepted.client.ip().to_string().into();
+        Self::of_stream(worker, addressed, Buffer::new(&worker.buffers), (address, Rc::default()))
+    }
+
+    /// The client of one HTTP/2 stream, with the head of its request, and with the address as text
+    /// and the counts of its connection.
+    pub(crate) fn of_stream(
+        worker: &Rc<Worker>,
+        addressed: Addressed,
+        input: Buffer,
+        (address, carried): (Rc<str>, Rc<Carried>),
+    ) -> Self {
         Self {
             worker: worker.clone(),
-            input: Buffer::new(&worker.buffers),
+            input,
             out: Vec::new(),
             sent: 0,
             eof: false,
-            address: addressed.accepted.client.ip().to_string(),
+            address,
             spare: Vec::new(),
-            carried: Rc::default(),
+            carried,
             ended: None,
             served: false,
+            leaving: false,
             addressed,
         }
+    }
+
+    /// The connection is ended for this reason.
+    pub(crate) fn end_for(&mut self, verdict: FlowVerdict, reason: FlowReason) {
+        self.ended = Some((verdict, reason));
     }
 
     pub(crate) fn live(&self) -> &Live {
         &self.addressed.accepted.live
     }
 
-    pub(crate) fn stream(&mut self) -> &mut TcpStream {
+    pub(crate) fn stream(&mut self) -> &mut Stream {
         &mut self.addressed.accepted.stream
     }
 
@@ -78,9 +97,8 @@ impl Client {
         std::mem::replace(&mut self.input, Buffer::new(&self.worker.buffers))
     }
 
-    /// Waits until a request's head may be whole, and returns when its first byte arrived. `None`:
-    /// the connection is done, and an answer, if one is due, has been sent.
-    pub(crate) async fn receive(&mut self) -> Option<Moment> {
+    /// Waits until a request's head may be whole, or the client has shown to speak HTTP/2.
+    pub(crate) async fn receive(&mut self) -> Received {
         let limits = &self.worker.config.limits;
         let (idle_timeout, head_timeout) = (limits.idle_timeout, limits.head_timeout);
         let since = if self.served { self.worker.clock.coarse() } else { self.addressed.accepted.since };
@@ -98,14 +116,15 @@ impl Client {
                     }
                 }
                 match self.check_head(&mut checked) {
-                    Ok(true) => return began,
-                    Ok(false) => {}
+                    Ok(Head::Whole) => return Received::Request(began.unwrap_or(since)),
+                    Ok(Head::Http2) => return Received::Http2,
+                    Ok(Head::NeedMore) => {}
                     Err(refusal) => return self.reject(refusal, began).await,
                 }
             }
             match poll_fn(|context| self.poll_idle(context)).await {
                 Wait::Bytes => {}
-                Wait::End if self.input.is_empty() => return None,
+                Wait::End if self.input.is_empty() => return Received::Done,
                 Wait::End => {
                     let refusal = Refusal::new(400, FlowReason::ClientGone).closing();
                     return self.reject(refusal, began).await;
@@ -117,35 +136,35 @@ impl Client {
 
     /// Whether the input may hold a whole head. A head that goes on is looked at when a line has
     /// ended or much has come, so that one sent byte by byte costs little.
-    fn check_head(&self, checked: &mut usize) -> Result<bool, Refusal> {
+    fn check_head(&self, checked: &mut usize) -> Result<Head, Refusal> {
         let input = self.input.filled();
         if !self.served && *checked == 0 {
             match detect(input) {
                 Detected::Http1 => {}
-                Detected::NeedMore => return Ok(false),
-                // HTTP/2 is not spoken yet; anything else never is.
-                Detected::Http2Preface | Detected::NotHttp => {
-                    return Err(Refusal::new(0, FlowReason::NotHttp).closing());
-                }
+                Detected::NeedMore => return Ok(Head::NeedMore),
+                Detected::Http2Preface => return Ok(Head::Http2),
+                Detected::NotHttp => return Err(Refusal::new(0, FlowReason::NotHttp).closing()),
             }
         }
         if input.ends_with(b"\r\n\r\n") {
-            return Ok(true);
+            return Ok(Head::Whole);
         }
         let fresh = &input[*checked..];
         if !fresh.contains(&b'\n') && fresh.len() < CHECK_BYTES {
-            return Ok(false);
+            return Ok(Head::NeedMore);
         }
         *checked = input.len();
         let mut room: Room<'_> = http1::uninit_headers();
         let head = http1::parse_request(input, &mut room, &self.worker.codec);
-        head.map(|head| head.is_some()).map_err(parsed::malformed)
+        let is_whole = head.map_err(parsed::malformed)?.is_some();
+        Ok(if is_whole { Head::Whole } else { Head::NeedMore })
     }
 
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<Wait> {
         let is_idle = self.served && self.input.is_empty();
         while let Some(signal) = self.live().poll(context) {
             match signal {
+                Signal::Deadline if is_idle && self.leaving => return Poll::Ready(Wait::End),
                 Signal::Deadline => return Poll::Ready(Wait::TooLate),
                 Signal::Judge => {
                     let worker = self.worker.clone();
@@ -159,8 +178,10 @@ impl Client {
                 }
             }
         }
-        if is_idle && self.live().is_draining() {
-            return Poll::Ready(Wait::End);
+        if is_idle && self.live().is_draining() && !self.leaving {
+            // The next request may be on its way: it is answered, with `Connection: close`.
+            self.leaving = true;
+            self.live().arm(self.worker.clock.now() + self.worker.config.limits.drain_idle);
         }
         let max = self.worker.config.limits.head_bytes.max(self.worker.config.limits.buffer_bytes);
         match ready!(poll_fill(&mut self.addressed.accepted.stream, &mut self.input, max, context)) {
@@ -179,11 +200,11 @@ impl Client {
         }
     }
 
-    async fn too_late(&mut self, began: Option<Moment>) -> Option<Moment> {
+    async fn too_late(&mut self, began: Option<Moment>) -> Received {
         let stats = &self.worker.stats;
         if self.served && began.is_none() {
             stats.limit_idle_timeout.add();
-            return None;
+            return Received::Done;
         }
         stats.limit_head_timeout.add();
         let status = if began.is_some() { 408 } else { 0 };
@@ -191,14 +212,14 @@ impl Client {
     }
 
     /// Answers what never became a request.
-    async fn reject(&mut self, refusal: Refusal, began: Option<Moment>) -> Option<Moment> {
+    pub(crate) async fn reject(&mut self, refusal: Refusal, began: Option<Moment>) -> Received {
         let since = began.unwrap_or(self.addressed.accepted.since);
         let mut flow = match refusal.status {
             0 => Flow::connection(&self.worker, &self.addressed.ends, since),
             _ => Flow::refused(self, since),
         };
         self.answer(refusal, None, &mut flow).await;
-        None
+        Received::Done
     }
 
     /// Answers by ourselves. Whether the connection can go on after it.
@@ -216,15 +237,21 @@ impl Client {
         let mut body = ask.map_or(Body::Done, |ask| Body::new(ask.framing, &codec));
         let wants = ask.is_some_and(|ask| ask.keep_alive && !ask.expects) && !refusal.closes;
         let keep_alive = wants && !self.live().is_draining() && self.discard(&mut body);
+        // A redirect is none for a gRPC client, but it is the route's word.
+        let is_call = ask.is_some_and(|ask| ask.is_grpc) && refusal.location.is_none();
+        let call = is_call.then(|| grpc::fields(refusal.status, refusal.body()));
+        let (status, text) = if is_call { (200, "") } else { (refusal.status, refusal.body()) };
         let reply = Reply {
-            status: refusal.status,
-            body: refusal.body().as_bytes(),
+            status,
+            body: text.as_bytes(),
             head_only: ask.is_some_and(|ask| ask.is_head),
             client: ask.map_or(Version::Http11, |ask| ask.version),
             keep_alive,
         };
         let location = refusal.location.as_deref().map(|to| ("location", to.as_bytes()));
-        if write::reply(&mut self.out, &reply, location).is_err() {
+        let fields = refusal.fields.iter().map(|field| (&*field.name, &*field.value));
+        let fields = location.into_iter().chain(call.into_iter().flatten()).chain(fields);
+        if write::reply(&mut self.out, &reply, fields).is_err() {
             // Only a `Location` that a route made of strange parts can be to blame.
             flow.end(refusal.verdict, FlowReason::InvalidBackend);
             return false;
@@ -308,21 +335,38 @@ impl Client {
     /// Ends the connection so that the client reads the last answer: a close with bytes unread
     /// would reset it.
     pub(crate) async fn close(mut self) {
-        if self.eof {
+        if self.stream().is_http2() {
+            // Nothing that comes after the answer can take it back.
+            drop(poll_fn(|context| self.stream().poll_shutdown(context)).await);
+            return;
+        }
+        if self.eof && !self.stream().is_tls() {
             return;
         }
         self.input.release();
         self.live().arm(self.worker.clock.coarse() + self.worker.config.limits.linger_timeout);
-        if self.stream().shutdown().await.is_err() {
-            return;
+        // In TLS the end has to be said, to one who has ended too.
+        if poll_fn(|context| self.poll_end(context)).await && !self.eof {
+            poll_fn(|context| self.poll_linger(context)).await;
         }
-        poll_fn(|context| self.poll_linger(context)).await;
+    }
+
+    /// Ends our direction; false when the client is gone or too slow.
+    fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<bool> {
+        while let Some(signal) = self.live().poll(context) {
+            if signal == Signal::Deadline {
+                self.worker.stats.limit_linger_timeout.add();
+                return Poll::Ready(false);
+            }
+        }
+        self.stream().poll_shutdown(context).map(|shut| shut.is_ok())
     }
 
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
         loop {
             while let Some(signal) = self.live().poll(context) {
                 if signal == Signal::Deadline {
+                    self.worker.stats.limit_linger_timeout.add();
                     return Poll::Ready(());
                 }
             }
@@ -335,9 +379,26 @@ impl Client {
     }
 
     /// Ends the connection with a reset.
-    pub(crate) fn reset(self) {
-        reset(&self.addressed.accepted.stream);
+    pub(crate) fn reset(mut self) {
+        self.stream().reset();
     }
+}
+
+/// What a client sent.
+pub(crate) enum Received {
+    /// A request, whose head may be whole. When its first byte arrived.
+    Request(Moment),
+    /// The preface of HTTP/2, which is still in the input.
+    Http2,
+    /// Nothing more: the connection is done, and an answer, if one is due, has been sent.
+    Done,
+}
+
+/// What the first look at a head shows.
+enum Head {
+    Whole,
+    NeedMore,
+    Http2,
 }
 
 /// What a wait for the client's bytes came to.

@@ -1,11 +1,16 @@
 //! Stage 7. What is permitted is connected to its endpoint.
 
-use model::flow::FlowReason;
+use std::io::{Error, ErrorKind};
+use std::rc::Rc;
+
+use model::flow::{FlowReason, HttpVersion};
 
 use crate::http1::Deadline;
 use crate::permitted::Permitted;
 use crate::refusal::{Refusal, Unsent};
-use crate::upstream::{Load, Upstream};
+use crate::resilience::{Load, Service};
+use crate::tls;
+use crate::upstream::{Chance, Upstream};
 use crate::worker::Worker;
 
 /// A permitted message with a connection to its endpoint.
@@ -15,35 +20,85 @@ pub(crate) struct Connected {
     /// What is left of the time that the route allows.
     pub(crate) deadline: Deadline,
     /// Counts it at the endpoint.
-    pub(crate) _load: Load,
+    pub(crate) load: Load,
 }
 
 impl Permitted {
-    /// Takes an idle connection (unless `fresh`) or opens one.
+    /// Takes an idle connection (unless `fresh`), or a stream of a shared one, or opens one.
     ///
     /// # Errors
     /// No connection could be had, so nothing was sent: what to answer if no other endpoint is tried.
     pub(crate) async fn connect(
         self,
-        worker: &Worker,
+        worker: &Rc<Worker>,
         fresh: bool,
         mut deadline: Deadline,
     ) -> Result<Connected, Refusal> {
-        let _load = worker.upstreams.count(self.endpoint());
-        let reusable = !fresh && !self.head().is_empty();
-        let idle = if reusable { worker.upstreams.checkout(self.key(), worker.clock.coarse()) } else { None };
-        if let Some(upstream) = idle {
-            return Ok(Connected { permitted: self, upstream, deadline, _load });
-        }
-        match deadline.limit(worker.upstreams.open(self.key())).await {
-            Some(Ok(upstream)) => Ok(Connected { permitted: self, upstream, deadline, _load }),
-            Some(Err(error)) => {
+        let load = self.target().load();
+        match self.upstream(worker, fresh, &mut deadline).await {
+            Some(Ok(upstream)) => Ok(Connected { permitted: self, upstream, deadline, load }),
+            Some(Err(Unconnected::Full)) => {
+                Err(Refusal::new(503, FlowReason::Overloaded).unsent(Unsent::Full))
+            }
+            Some(Err(Unconnected::Io(error))) => {
                 let key = self.key();
                 tracing::debug!("connect to {} from {:?} failed: {error}", key.endpoint, key.source);
+                if is_endpoints(&error) {
+                    worker.resilience.failed(self.target(), worker.clock.coarse());
+                }
                 let unsent = Unsent::Unreachable(key.endpoint);
-                Err(Refusal::new(503, FlowReason::ConnectFailed).unsent(unsent))
+                let reason =
+                    if tls::is_failure(&error) { FlowReason::TlsFailed } else { FlowReason::ConnectFailed };
+                Err(Refusal::new(503, reason).unsent(unsent))
             }
-            None => Err(Refusal::new(504, FlowReason::RouteTimeout)),
+            None => {
+                deadline.count(&worker.stats);
+                worker.resilience.failed(self.target(), worker.clock.coarse());
+                Err(Refusal::new(504, FlowReason::RouteTimeout).unsent(Unsent::Late(self.endpoint())))
+            }
         }
     }
+
+    /// `None`: the route's time is over.
+    async fn upstream(
+        &self,
+        worker: &Rc<Worker>,
+        fresh: bool,
+        deadline: &mut Deadline,
+    ) -> Option<Result<Upstream, Unconnected>> {
+        let (upstreams, key) = (&worker.upstreams, self.key());
+        let mut opening = None;
+        if key.version == HttpVersion::Http2 {
+            // One that was found to be of no use is not among those shared any more.
+            match deadline.limit(upstreams.share(worker, key)).await? {
+                Ok(Chance::Stream(upstream)) => return Some(Ok(upstream)),
+                Ok(Chance::Open(duty)) => opening = Some(duty),
+                Err(error) => return Some(Err(Unconnected::Io(error))),
+            }
+        } else if !fresh
+            && !self.head().is_empty()
+            && let Some(upstream) = upstreams.checkout(key, worker.clock.coarse())
+        {
+            return Some(Ok(upstream));
+        }
+        let Ok(charge) = upstreams.charge(self.target()) else { return Some(Err(Unconnected::Full)) };
+        let _pending = self.target().service.as_ref().map(Service::wait);
+        let opened = deadline.limit(upstreams.open(worker, key, charge, opening)).await?;
+        Some(opened.map_err(Unconnected::Io))
+    }
+}
+
+/// Why there is no connection.
+enum Unconnected {
+    /// As many are in use as may be.
+    Full,
+    /// It could not be opened.
+    Io(Error),
+}
+
+/// Whether a failed connect is the endpoint's fault, and not for want of something of our own.
+fn is_endpoints(error: &Error) -> bool {
+    use ErrorKind::{ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut};
+    let kinds = [ConnectionRefused, ConnectionReset, HostUnreachable, NetworkUnreachable, TimedOut];
+    kinds.contains(&error.kind())
 }

@@ -7,20 +7,24 @@ use std::time::Duration;
 use codec::http1::Framing;
 use model::flow::{FlowReason, FlowVerdict};
 
-use crate::accepted::{Accepted, reset};
+use crate::accepted::Accepted;
 use crate::addressed::Addressing;
 use crate::buffer::Buffer;
-use crate::client::Client;
+use crate::client::{Client, Received};
 use crate::clock::Moment;
 use crate::connected::Connected;
 use crate::http1::{Deadline, End, Exchange, Sending};
-use crate::message::{About, Tries};
+use crate::http2::{self, Closing};
+use crate::message::About;
 use crate::mirror;
 use crate::parsed::{self, Message, Parsed, Request, Room};
 use crate::permitted::Denial;
 use crate::refusal::{Refusal, Unsent};
+use crate::resilience::{Again, Tries};
 use crate::routed::Context;
 use crate::stats::Stats;
+use crate::stream::Stream;
+use crate::tls::{self, Carries};
 use crate::tunnel::{Half, Tunnel, TunnelEnd};
 use crate::worker::Worker;
 
@@ -28,8 +32,11 @@ use crate::worker::Worker;
 /// catches it at the task's edge, and all that the connection holds is given back by drops.
 pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
     let _witness = Witness(&worker.stats);
-    let client = Client::new(&worker, accepted.address(&worker));
-    if client.addressed.ends.is_http() { requests(client).await } else { bytes(client).await }
+    match tls::enter(Client::new(&worker, accepted.address(&worker))).await {
+        Some((client, Carries::Requests)) => requests(client).await,
+        Some((client, Carries::Bytes)) => bytes(client).await,
+        None => {}
+    }
 }
 
 /// One message through the stages, in the order that their types enforce. `head` is that of a
@@ -37,7 +44,7 @@ pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
 async fn connect(
     client: &mut Client,
     head: Option<&[u8]>,
-    tries: &Tries,
+    tries: &mut Tries,
     about: &mut About,
 ) -> Result<Connected, Refusal> {
     let worker = client.worker.clone();
@@ -54,17 +61,30 @@ async fn connect(
             }
         };
         let (memory, ends) = (std::mem::take(&mut client.spare), &client.addressed.ends);
-        let (random, tried) = (tries.random, &*tries.failed);
-        let context = Context { worker: &worker, ends, random, tried, client: &client.address };
+        let (random, tried, why) = (tries.random, &*tries.failed.clone(), tries.why);
+        let repeats = tries.repeats();
+        let version = client.addressed.accepted.stream.version();
+        let (client, secured) = (&client.address, client.addressed.accepted.secured.as_deref());
+        let context =
+            Context { worker: &worker, ends, random, tried, why, repeats, client, version, secured };
         let flow = about.flow(&worker, ends);
 
         let parsed = Parsed::of(message, flow);
         let routed = parsed.route(&context, flow)?;
-        let picked = routed.pick(&context, flow)?;
+        tries.route(routed.route, flow.since);
+        about.cors = routed.cors();
+        let flow = about.flow(&worker, ends);
+        let picked = routed.pick(&context, flow);
+        tries.to(match &picked {
+            Ok(picked) => picked.target.service.clone(),
+            Err(_) => routed.service(&context),
+        });
+        let picked = picked?;
         let permitted = picked.permit(&context, memory, Some(flow))?;
 
-        if !tries.again {
+        if tries.begin(worker.clock.coarse()) {
             about.tee = mirror::plan(&routed, &context);
+            about.tee.keep(tries.replays());
         }
         let elapsed = || Duration::from_nanos(worker.clock.now().since(about.since));
         let deadline = Deadline::new(permitted.timeouts(), elapsed);
@@ -76,8 +96,13 @@ async fn connect(
 /// Serves requests, one after the other, until one of the two does not want to go on.
 async fn requests(mut client: Client) {
     let mut resets = false;
-    while let Some(since) = client.receive().await {
-        match request(&mut client, since).await {
+    loop {
+        let next = match client.receive().await {
+            Received::Request(since) => request(&mut client, since).await,
+            Received::Http2 => http2(&mut client).await,
+            Received::Done => break,
+        };
+        match next {
             Next::Request => client.done(),
             Next::Close => break,
             Next::Reset => {
@@ -88,6 +113,30 @@ async fn requests(mut client: Client) {
     }
     client.conclude();
     if resets { client.reset() } else { client.close().await }
+}
+
+/// Serves a client that speaks HTTP/2; its requests are in tasks of their own.
+async fn http2(client: &mut Client) -> Next {
+    match http2::serve(client).await {
+        Closing::Gently => Next::Close,
+        Closing::Reset => Next::Reset,
+    }
+}
+
+/// Serves the request of one HTTP/2 stream, whose head is in the input; or answers with a status
+/// what could not be put there.
+pub(crate) async fn stream(mut client: Client, malformed: Option<u16>) {
+    let worker = client.worker.clone();
+    let _witness = Witness(&worker.stats);
+    let since = client.addressed.accepted.since;
+    if let Some(status) = malformed {
+        client.reject(Refusal::new(status, FlowReason::BadRequest).closing(), Some(since)).await;
+        return client.close().await;
+    }
+    match request(&mut client, since).await {
+        Next::Request | Next::Close => client.close().await,
+        Next::Reset => client.reset(),
+    }
 }
 
 /// What to do with a client's connection.
@@ -104,25 +153,35 @@ enum Next {
 async fn request(client: &mut Client, since: Moment) -> Next {
     let mut about = About::new(since);
     let worker = client.worker.clone();
-    client.addressed.refresh(&worker);
     let mut head = client.take_input();
     let mut tries = Tries::new(&worker);
     loop {
-        let connected = connect(client, Some(head.filled()), &tries, &mut about).await;
+        client.addressed.refresh(&worker);
+        let connected = connect(client, Some(head.filled()), &mut tries, &mut about).await;
         if let Some(ask) = &about.ask {
             // What follows the head is its body, or the next request.
             client.input.extend(&head.filled()[ask.head_len.min(head.len())..]);
             head.truncate(ask.head_len);
         }
         let refusal = match connected {
-            Ok(connected) => match exchange(client, connected, head.filled(), &mut about).await {
+            Ok(connected) => match exchange(client, connected, head.filled(), &mut about, &mut tries).await {
                 Ok(next) => return next,
                 Err(refusal) => refusal,
             },
             Err(refusal) => refusal,
         };
-        if !tries.once_more(&refusal, &worker) {
-            return if about.answer(client, refusal).await { Next::Request } else { Next::Close };
+        match tries.next(&refusal, &worker, client.live().is_draining()) {
+            Again::No => {
+                return if about.answer(client, refusal).await { Next::Request } else { Next::Close };
+            }
+            again => {
+                if !again.wait(client).await {
+                    about
+                        .flow(&worker, &client.addressed.ends)
+                        .end(FlowVerdict::Failed, FlowReason::ClientGone);
+                    return Next::Reset;
+                }
+            }
         }
     }
 }
@@ -136,20 +195,22 @@ async fn exchange(
     connected: Connected,
     head: &[u8],
     about: &mut About,
+    tries: &mut Tries,
 ) -> Result<Next, Refusal> {
     let worker = client.worker.clone();
     let Some(ask) = about.ask else { return Ok(Next::Reset) };
-    let Connected { mut permitted, mut upstream, deadline, _load } = connected;
+    let Connected { mut permitted, mut upstream, deadline, load } = connected;
     let bytes = permitted.take_head();
     let ends = client.addressed.ends.clone();
-    let sending = Sending { permitted: &permitted, bytes, head, ask };
-    let parts = about.parts(&worker, &ends);
+    let sending = Sending { permitted: &permitted, target: load.target(), bytes, head, ask };
+    let parts = about.parts(&worker, &ends, tries);
     let mut exchange = Exchange::new(client, sending, &mut upstream, deadline, parts);
     let end = match exchange.begin() {
         Ok(()) => poll_fn(|context| exchange.poll(context)).await,
         Err(end) => end,
     };
-    let left = exchange.finish(&end);
+    let again = exchange.grants(&end);
+    let left = exchange.finish(&end, again);
     let flow = about.flow(&worker, &ends);
     match end {
         End::Done { keeps_client, keeps_upstream } => {
@@ -165,7 +226,17 @@ async fn exchange(
             return Ok(tunnel(client, about, &mut upstream.stream, (from_client, from_upstream), still).await);
         }
         End::Unsent => return Err(Refusal::new(502, FlowReason::UpstreamFailed).unsent(Unsent::Stale)),
-        End::Failed { status: 0, reason } => flow.end(FlowVerdict::Failed, reason),
+        End::Again { keeps_upstream } => {
+            if keeps_upstream {
+                worker.upstreams.checkin(upstream, worker.clock.coarse());
+            }
+            return Err(Refusal::new(502, FlowReason::UpstreamFailed));
+        }
+        End::Failed { status, reason } if again => return Err(Refusal::new(status, reason)),
+        End::Failed { status: 0, reason } => {
+            flow.end(FlowVerdict::Failed, reason);
+            client.stream().reset_like(&upstream.stream);
+        }
         End::Failed { status, reason } => {
             let refusal = Refusal::new(status, reason);
             // Some of the body may have been taken: where it ends is not known here any more.
@@ -185,19 +256,24 @@ async fn bytes(mut client: Client) {
     let mut about = About::new(client.addressed.accepted.since);
     let mut tries = Tries::new(&worker);
     let connected = loop {
-        match connect(&mut client, None, &tries, &mut about).await {
+        let refusal = match connect(&mut client, None, &mut tries, &mut about).await {
             Ok(connected) => break connected,
-            Err(refusal) if tries.once_more(&refusal, &worker) => {}
-            Err(refusal) => {
+            Err(refusal) => refusal,
+        };
+        match tries.next(&refusal, &worker, client.live().is_draining()) {
+            Again::No => {
                 about.flow(&worker, &client.addressed.ends).refuse(&refusal);
                 return client.reset();
             }
+            again => again.sleep(&worker).await,
         }
+        client.addressed.refresh(&worker);
     };
-    let Connected { permitted, mut upstream, _load, .. } = connected;
+    let Connected { permitted, mut upstream, load: _load, .. } = connected;
     let still = |ends: &Addressing, address: &str| permitted.still(ends, None, address);
-    let nothing = || Buffer::new(&worker.buffers);
-    match tunnel(&mut client, &mut about, &mut upstream.stream, (nothing(), nothing()), still).await {
+    // Of TLS that is passed through, its first message has been read.
+    let held = (client.take_input(), Buffer::new(&worker.buffers));
+    match tunnel(&mut client, &mut about, &mut upstream.stream, held, still).await {
         Next::Reset => client.reset(),
         Next::Request | Next::Close => {}
     }
@@ -207,7 +283,7 @@ async fn bytes(mut client: Client) {
 async fn tunnel(
     client: &mut Client,
     about: &mut About,
-    upstream: &mut tokio::net::TcpStream,
+    upstream: &mut Stream,
     held: (Buffer, Buffer),
     still: impl Fn(&Addressing, &str) -> Result<(), Denial>,
 ) -> Next {
@@ -239,7 +315,7 @@ async fn tunnel(
         }
         TunnelEnd::Revoked(denial) => flow.revoke(&denial),
     }
-    reset(tunnel.upstream);
+    tunnel.upstream.reset();
     Next::Reset
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::flow::{FlowReason, FlowRecord, FlowVerdict, HttpFlow, Text};
 use model::policy::{Direction, RuleRef};
 use model::route::RouteRule;
-use model::workload::Protocol;
+use model::service::BackendId;
 
 use crate::addressed::{Addressing, Party};
 use crate::client::Client;
@@ -43,9 +43,11 @@ pub(crate) struct Flow {
     worker: Rc<Worker>,
     /// Of a request: where its connection keeps count.
     carried: Option<Rc<Carried>>,
+    /// The Service port that the message was for, where it was for one.
+    pub(crate) service: Option<BackendId>,
     /// When its first byte arrived, or the connection was accepted.
     pub(crate) since: Moment,
-    record: Option<FlowRecord>,
+    record: Option<Box<FlowRecord>>,
 }
 
 impl Flow {
@@ -76,25 +78,35 @@ impl Flow {
     }
 
     fn open(worker: &Rc<Worker>, ends: &Addressing, since: Moment, http: Option<HttpFlow>) -> Self {
-        let record = FlowRecord {
-            time_ns: 0,
-            source: ends.source.peer.clone(),
-            destination: ends.destination.clone(),
-            backend: None,
-            protocol: Protocol::Tcp,
-            // What is dropped before anybody says how it ended was cut short by a drain.
-            verdict: FlowVerdict::Failed,
-            reason: FlowReason::Limit,
-            direction: None,
-            rule: None,
-            route: None,
-            http,
-            latency_ns: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            header_mismatches: Vec::new(),
-        };
-        Self { worker: worker.clone(), carried: None, since, record: Some(record) }
+        let mut record = worker.blank_record();
+        // It was another's: by naming all fields none is left as it was.
+        let FlowRecord {
+            time_ns,
+            source,
+            destination,
+            backend,
+            protocol,
+            verdict,
+            reason,
+            direction,
+            rule,
+            route,
+            http: about_http,
+            header_mismatches,
+            latency_ns,
+            bytes_in,
+            bytes_out,
+        } = &mut *record;
+        source.clone_from(&ends.source.peer);
+        destination.clone_from(&ends.destination);
+        *protocol = ends.transport;
+        // What is dropped before anybody says how it ended was cut short by a drain.
+        (*verdict, *reason) = (FlowVerdict::Failed, FlowReason::Limit);
+        (*backend, *direction, *rule, *route) = (None, None, None, None);
+        *about_http = http;
+        header_mismatches.clear();
+        [time_ns, latency_ns, bytes_in, bytes_out].into_iter().for_each(|number| *number = 0);
+        Self { worker: worker.clone(), carried: None, service: None, since, record: Some(record) }
     }
 
     fn record(&mut self) -> &mut FlowRecord {
@@ -194,6 +206,7 @@ impl Drop for Flow {
             record.verdict = FlowVerdict::Failed;
             record.reason = FlowReason::Internal;
         }
+        self.worker.stats.outcomes.count(&record, self.service);
         self.worker.record(record);
     }
 }

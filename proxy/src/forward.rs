@@ -20,6 +20,15 @@ use crate::routed::Route;
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const FORWARDED_PROTO: &str = "x-forwarded-proto";
 
+/// What a Gateway says of the client's side.
+#[derive(Clone, Copy)]
+pub(crate) struct Front<'r> {
+    /// The client's address as text.
+    pub(crate) client: &'r str,
+    /// `http` or `https`.
+    pub(crate) scheme: &'static str,
+}
+
 /// See the module.
 pub(crate) struct Forward<'r> {
     request: &'r Request<'r>,
@@ -29,6 +38,8 @@ pub(crate) struct Forward<'r> {
     removed: FieldSet,
     /// `X-Forwarded-For` of a Gateway, while nothing else changes.
     forwarded_for: Option<Cow<'r, [u8]>>,
+    /// `X-Forwarded-Proto` that goes with it.
+    scheme: &'static str,
     /// All fields that may be edited, once one is.
     fields: Option<Vec<Field<'r>>>,
     /// Names of headers that rules let pass though they want others.
@@ -36,10 +47,10 @@ pub(crate) struct Forward<'r> {
 }
 
 impl<'r> Forward<'r> {
-    /// `client`: the client's address, where this is a Gateway. It is appended to what the client
+    /// `front`: where this is a Gateway. The client's address is appended to what the client
     /// sent: the last element is ours, those before it are the client's word. `X-Forwarded-Proto`
     /// is replaced.
-    pub(crate) fn new(request: &'r Request<'r>, route: Option<Route<'r>>, client: Option<&'r str>) -> Self {
+    pub(crate) fn new(request: &'r Request<'r>, route: Option<Route<'r>>, front: Option<Front<'r>>) -> Self {
         let removed = FieldSet::EMPTY;
         let mut forward = Self {
             request,
@@ -47,11 +58,13 @@ impl<'r> Forward<'r> {
             target: None,
             removed,
             forwarded_for: None,
+            scheme: "http",
             fields: None,
             mismatches: Vec::new(),
         };
-        if let Some(client) = client {
-            forward.append_client(client);
+        if let Some(front) = front {
+            forward.scheme = front.scheme;
+            forward.append_client(front.client);
         }
         for filter in route.iter().flat_map(Route::filters) {
             match filter {
@@ -109,13 +122,16 @@ impl<'r> Forward<'r> {
 
     fn list(&mut self) -> &mut Vec<Field<'r>> {
         let head = &self.request.head;
-        let (removed, forwarded_for) = (&mut self.removed, &mut self.forwarded_for);
+        let (removed, forwarded_for, scheme) = (&mut self.removed, &mut self.forwarded_for, self.scheme);
         self.fields.get_or_insert_with(|| {
             let (listed, mut fields) = editable(head.headers, head.hop_by_hop | *removed);
             *removed = *removed | listed;
             if let Some(value) = forwarded_for.take() {
                 fields.push(Field { name: Cow::Borrowed(FORWARDED_FOR), value });
-                fields.push(Field { name: Cow::Borrowed(FORWARDED_PROTO), value: Cow::Borrowed(b"http") });
+                fields.push(Field {
+                    name: Cow::Borrowed(FORWARDED_PROTO),
+                    value: Cow::Borrowed(scheme.as_bytes()),
+                });
             }
             fields
         })
@@ -126,7 +142,7 @@ impl<'r> Forward<'r> {
         let forwarded_for = self
             .forwarded_for
             .iter()
-            .flat_map(|value| [(FORWARDED_FOR, &**value), (FORWARDED_PROTO, &b"http"[..])]);
+            .flat_map(|value| [(FORWARDED_FOR, &**value), (FORWARDED_PROTO, self.scheme.as_bytes())]);
         let listed = self.fields.iter().flatten().map(|field| (&*field.name, &*field.value));
         // What frames or addresses the message is not a filter's to set.
         forwarded_for.chain(listed.filter(|(name, value)| write::is_addable(name, value)))
@@ -155,6 +171,11 @@ impl<'r> Forward<'r> {
     /// # Errors
     /// A rewrite makes a target or authority that cannot be written: the route is to blame.
     pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), InvalidField> {
+        if self.request.is_connect() {
+            // Its target is the authority, which says both where to and for whom.
+            let edits = RequestEdits { removed: self.removed, ..RequestEdits::default() };
+            return write::request(out, &self.request.head, &edits, self.added());
+        }
         let target = self.target.as_deref().unwrap_or(self.request.target.target());
         let edits = RequestEdits {
             target: Some(target),

@@ -10,7 +10,9 @@ pub(crate) use body::Body;
 pub(crate) use deadline::Deadline;
 pub(crate) use exchange::{End, Exchange, Sending};
 
-use codec::http1::{Framing, RequestHead, Version};
+use codec::http1::{Asked, Framing, RequestHead, Version};
+
+use crate::grpc;
 
 /// What an exchange needs to know of its request's head.
 #[derive(Clone, Copy, Debug)]
@@ -22,13 +24,29 @@ pub(crate) struct Ask {
     pub(crate) keep_alive: bool,
     /// The method is HEAD.
     pub(crate) is_head: bool,
+    /// GET, HEAD or OPTIONS without a body: it may be repeated unasked (RFC 9110 section 9.2.2).
+    pub(crate) is_repeatable: bool,
+    /// The method is CONNECT.
+    pub(crate) is_connect: bool,
     /// `websocket` was asked for.
     pub(crate) upgrades: bool,
     /// The client waits for 100 before it sends the body.
     pub(crate) expects: bool,
+    /// It is a gRPC call.
+    pub(crate) is_grpc: bool,
 }
 
 impl Ask {
+    /// What the framing of the answer depends on.
+    pub(crate) fn asked(&self) -> Asked<'static> {
+        let method = match self {
+            Self { is_head: true, .. } => "HEAD",
+            Self { is_connect: true, .. } => "CONNECT",
+            _ => "GET",
+        };
+        Asked { method, upgrade: self.upgrades.then_some("websocket") }
+    }
+
     pub(crate) fn of(head: &RequestHead<'_, '_>) -> Self {
         Self {
             head_len: head.head_len,
@@ -36,8 +54,12 @@ impl Ask {
             version: head.version,
             keep_alive: head.keep_alive,
             is_head: head.method == "HEAD",
+            is_connect: head.method == "CONNECT",
+            is_repeatable: matches!(head.method, "GET" | "HEAD" | "OPTIONS")
+                && matches!(head.framing, Framing::None | Framing::Length(0)),
             upgrades: head.upgrade.is_some_and(|name| name.eq_ignore_ascii_case("websocket")),
             expects: head.expect_continue,
+            is_grpc: grpc::is_call(head),
         }
     }
 }

@@ -22,6 +22,9 @@ pub struct Limits {
     pub interim_responses: usize,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
+    /// How long a connection without a request is kept when the proxy ends, for a request that may
+    /// be on its way already.
+    pub drain_idle: Duration,
     /// How long an exchange may stand still: no byte moves in either direction, the wait for the
     /// answer included. Beyond: 504 if nothing was answered yet.
     pub stall_timeout: Duration,
@@ -32,11 +35,20 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How long a tunnel (bytes, WebSocket) may stand still in both directions.
     pub tunnel_timeout: Duration,
+    /// How long a TLS handshake may take, with a client from its accept. Beyond: a plain close; 503
+    /// where it is an endpoint's.
+    pub handshake_timeout: Duration,
+    /// TLS handshakes with clients under way per worker. Beyond: reset.
+    pub handshakes: usize,
     /// TCP connect to an endpoint.
     pub connect_timeout: Duration,
     /// Bytes of a request body that are read and thrown away to keep a connection after an answer
     /// that did not need them; a longer body costs the connection.
     pub discard_bytes: u64,
+    /// How long a request may wait until a Service whose breaker is at its limit has room.
+    pub pending_timeout: Duration,
+    /// Bytes of a request body kept so that it can be sent again; a longer one is not retried.
+    pub retry_bytes: usize,
     /// Bytes of a request body kept for its mirrors; a longer one is not mirrored.
     pub mirror_bytes: usize,
     /// Mirrored requests under way per worker; more are not mirrored.
@@ -52,6 +64,18 @@ pub struct Limits {
     /// Bytes of memory that buffers of one pod's connections hold. A connection that needs more is
     /// closed.
     pub buffered_bytes_per_pod: usize,
+    /// Flows of datagrams in all. A datagram that would begin another is dropped.
+    pub datagram_flows: usize,
+    /// Flows of datagrams of one client address.
+    pub datagram_flows_per_client: usize,
+    /// How long a flow of datagrams may stand still.
+    pub datagram_timeout: Duration,
+    /// Bounds on what the peer of one HTTP/2 connection may do, clients and endpoints alike. Bytes
+    /// and fields of a head are bounded as in HTTP/1.1.
+    pub http2: codec::h2::Limits,
+    /// How long an endpoint may take to answer the PING of an HTTP/2 connection that was idle.
+    /// Beyond: another connection is used.
+    pub http2_ping_timeout: Duration,
     /// Idle upstream connections per worker.
     pub idle_upstream: usize,
     /// Idle upstream connections per worker and key (endpoint, source address).
@@ -69,12 +93,17 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(10),
             interim_responses: 16,
             idle_timeout: Duration::from_secs(60),
+            drain_idle: Duration::from_secs(1),
             stall_timeout: Duration::from_secs(300),
             half_closed_timeout: Duration::from_secs(10),
             linger_timeout: Duration::from_secs(2),
             tunnel_timeout: Duration::from_secs(3600),
+            handshake_timeout: Duration::from_secs(5),
+            handshakes: 4_096,
             connect_timeout: Duration::from_secs(2),
             discard_bytes: 64 * 1024,
+            pending_timeout: Duration::from_secs(2),
+            retry_bytes: 64 * 1024,
             mirror_bytes: 64 * 1024,
             mirrors: 256,
             mirror_timeout: Duration::from_secs(10),
@@ -82,6 +111,11 @@ impl Default for Limits {
             connections: 100_000,
             connections_per_pod: 20_000,
             buffered_bytes_per_pod: 64 * 1024 * 1024,
+            datagram_flows: 16_384,
+            datagram_flows_per_client: 2_048,
+            datagram_timeout: Duration::from_secs(60),
+            http2: codec::h2::Limits::default(),
+            http2_ping_timeout: Duration::from_secs(1),
             idle_upstream: 1_024,
             idle_upstream_per_key: 128,
             idle_upstream_timeout: Duration::from_secs(30),
@@ -100,7 +134,9 @@ impl Limits {
         self.idle_upstream = self.idle_upstream.min(usable / 8 / workers);
         self.idle_upstream_per_key = self.idle_upstream_per_key.min(self.idle_upstream);
         self.mirrors = self.mirrors.min(usable / 16 / workers);
-        let beside = workers * (self.idle_upstream + self.mirrors);
+        self.datagram_flows = self.datagram_flows.min(usable / 8);
+        self.datagram_flows_per_client = self.datagram_flows_per_client.min(self.datagram_flows / 2).max(1);
+        let beside = workers * (self.idle_upstream + self.mirrors) + self.datagram_flows;
         self.connections = self.connections.min((usable - beside) / 2).max(1);
         // One pod must not be able to keep out all others.
         self.connections_per_pod = self.connections_per_pod.min(self.connections / 2).max(1);
@@ -110,6 +146,15 @@ impl Limits {
     /// One worker's share of a count for the whole proxy, rounded up.
     pub(crate) fn share(count: usize, workers: usize) -> usize {
         count.div_ceil(workers.max(1))
+    }
+
+    /// The HTTP/2 engine's part.
+    pub(crate) fn http2(&self) -> codec::h2::Limits {
+        codec::h2::Limits {
+            header_list_bytes: u32::try_from(self.head_bytes).unwrap_or(u32::MAX),
+            header_fields: u32::try_from(self.head_fields).unwrap_or(u32::MAX),
+            ..self.http2
+        }
     }
 
     /// The codec's part.

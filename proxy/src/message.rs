@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use codec::http1::RequestHead;
-use model::address::EndpointAddr;
+use model::flow::HttpFlow;
 
 use crate::addressed::Addressing;
 use crate::client::Client;
@@ -12,7 +12,8 @@ use crate::flow::Flow;
 use crate::http1::Ask;
 use crate::mirror::Tee;
 use crate::parsed;
-use crate::refusal::{Refusal, Unsent};
+use crate::refusal::Refusal;
+use crate::resilience::Tries;
 use crate::worker::Worker;
 
 /// What is known of a message, whatever becomes of it.
@@ -21,20 +22,35 @@ pub(crate) struct About {
     pub(crate) since: Moment,
     /// Once the head of a request was read.
     pub(crate) ask: Option<Ask>,
-    /// The body for the request's mirrors.
+    /// The body, for the request's mirrors and retries.
     pub(crate) tee: Tee,
+    /// What its answer tells a browser of another origin.
+    pub(crate) cors: Vec<route::Header<'static>>,
     flow: Option<Flow>,
+}
+
+/// What an exchange fills and reads of a message.
+pub(crate) struct Parts<'a> {
+    pub(crate) flow: &'a mut Flow,
+    pub(crate) tee: &'a mut Tee,
+    pub(crate) cors: &'a [route::Header<'static>],
+    pub(crate) tries: &'a mut Tries,
 }
 
 impl About {
     pub(crate) fn new(since: Moment) -> Self {
-        Self { since, ask: None, tee: Tee::default(), flow: None }
+        Self { since, ask: None, tee: Tee::default(), cors: Vec::new(), flow: None }
     }
 
     /// Opens the flow record of a request.
     pub(crate) fn read(&mut self, client: &Client, head: &RequestHead<'_, '_>) {
-        self.ask = Some(Ask::of(head));
-        self.flow.get_or_insert_with(|| Flow::request(client, self.since, parsed::flow(head)));
+        let stream = &client.addressed.accepted.stream;
+        let mut ask = Ask::of(head);
+        // A stream of HTTP/2 ends with its answer; the connection is not this message's.
+        ask.keep_alive &= !stream.is_http2();
+        self.ask = Some(ask);
+        let http = || HttpFlow { version: stream.version(), ..parsed::flow(head) };
+        self.flow.get_or_insert_with(|| Flow::request(client, self.since, http()));
     }
 
     /// The flow record, that of a connection if no request was read.
@@ -42,48 +58,23 @@ impl About {
         self.flow.get_or_insert_with(|| Flow::connection(worker, ends, self.since))
     }
 
-    /// The flow record and the mirrors' body, of a request that was read.
-    pub(crate) fn parts(&mut self, worker: &Rc<Worker>, ends: &Addressing) -> (&mut Flow, &mut Tee) {
+    /// The parts of a request that was read.
+    pub(crate) fn parts<'a>(
+        &'a mut self,
+        worker: &Rc<Worker>,
+        ends: &Addressing,
+        tries: &'a mut Tries,
+    ) -> Parts<'a> {
         let flow = self.flow.get_or_insert_with(|| Flow::connection(worker, ends, self.since));
-        (flow, &mut self.tee)
+        Parts { flow, tee: &mut self.tee, cors: &self.cors, tries }
     }
 
     /// Answers by ourselves; whether the connection can go on.
-    pub(crate) async fn answer(mut self, client: &mut Client, refusal: Refusal) -> bool {
+    pub(crate) async fn answer(mut self, client: &mut Client, mut refusal: Refusal) -> bool {
         // A head that was refused is a request all the same.
         let nothing = || Flow::refused(client, self.since);
         let flow = self.flow.get_or_insert_with(nothing);
+        refusal.fields.append(&mut self.cors);
         client.answer(refusal, self.ask, flow).await
-    }
-}
-
-/// The tries of one message.
-pub(crate) struct Tries {
-    /// Fixed, so that all tries go to one backend.
-    pub(crate) random: u64,
-    /// Endpoints that could not be connected to.
-    pub(crate) failed: Vec<EndpointAddr>,
-    /// No idle connection is to be used.
-    pub(crate) fresh: bool,
-    /// This is the second try.
-    pub(crate) again: bool,
-}
-
-impl Tries {
-    pub(crate) fn new(worker: &Worker) -> Self {
-        Self { random: worker.random(), failed: Vec::new(), fresh: false, again: false }
-    }
-
-    /// Whether to try once more: if nothing was sent, and once only.
-    pub(crate) fn once_more(&mut self, refusal: &Refusal, worker: &Worker) -> bool {
-        match refusal.unsent {
-            Unsent::No => return false,
-            _ if self.again => return false,
-            Unsent::Unreachable(endpoint) => self.failed.push(endpoint),
-            Unsent::Stale => self.fresh = true,
-        }
-        self.again = true;
-        worker.stats.retries.add();
-        true
     }
 }

@@ -12,23 +12,30 @@ use crate::buffer::Buffer;
 use crate::flow::Flow;
 use crate::http1::{Body, Deadline};
 use crate::io::{poll_fill, poll_send};
-use crate::parsed::Room;
+use crate::parsed::{Message, Room};
 use crate::permitted::Permitted;
 use crate::routed::{Context as Stages, Routed, To};
 use crate::upstream::Upstream;
 use crate::worker::Worker;
 
-/// The body of a request, kept for its mirrors.
+/// The body of a request, kept for its mirrors and to be sent again.
 #[derive(Default)]
 pub(crate) struct Tee {
     mirrors: Vec<Permitted>,
-    body: Vec<u8>,
+    /// The route retries.
+    replays: bool,
+    /// All of the body so far, as it is on the wire, while it is kept.
+    body: Option<Buffer>,
 }
 
 /// Picks endpoints for the mirrors of a request and judges each of them: a mirror leads around no
 /// policy. What is denied or has no endpoint is left out.
 pub(crate) fn plan<'r>(routed: &Routed<'r>, context: &Stages<'r>) -> Tee {
     let mut tee = Tee::default();
+    if matches!(routed.message, Message::Request(request) if request.is_connect()) {
+        // There is no telling what a tunnel carries.
+        return tee;
+    }
     for filter in routed.route.iter().flat_map(|route| route.filters()) {
         let Filter::Mirror(mirror) = filter else { continue };
         if !is_chosen(mirror, context.worker.random()) {
@@ -38,8 +45,8 @@ pub(crate) fn plan<'r>(routed: &Routed<'r>, context: &Stages<'r>) -> Tee {
         let Some(backend) = context.ends.view.backends.get(id) else { continue };
         let copy = Routed { to: To::Service(backend), ..*routed };
         let picked = copy.pick_mirror(context);
-        let permitted = picked.and_then(|picked| picked.permit(context, Vec::new(), None::<&mut Flow>));
-        tee.mirrors.extend(permitted.ok());
+        let permitted = picked.map(|picked| picked.permit(context, Vec::new(), None::<&mut Flow>));
+        tee.mirrors.extend(permitted.and_then(Result::ok));
     }
     tee
 }
@@ -51,22 +58,48 @@ fn is_chosen(mirror: &Mirror, random: u64) -> bool {
 }
 
 impl Tee {
+    /// Keeps the body to be sent again, or not.
+    pub(crate) fn keep(&mut self, replays: bool) {
+        self.replays = replays;
+    }
+
     /// Keeps a part of the body, as it is on the wire.
     pub(crate) fn push(&mut self, worker: &Worker, bytes: &[u8]) {
-        if self.mirrors.is_empty() {
+        if bytes.is_empty() || (self.mirrors.is_empty() && !self.replays) {
             return;
         }
-        if self.body.len() + bytes.len() > worker.config.limits.mirror_bytes {
-            worker.stats.limit_mirror.add();
-            *self = Self::default();
+        let (limits, stats) = (&worker.config.limits, &worker.stats);
+        let len = self.body.as_ref().map_or(0, Buffer::len) + bytes.len();
+        if len > limits.mirror_bytes && !self.mirrors.is_empty() {
+            stats.limit_mirror.add();
+            self.mirrors.clear();
+        }
+        if len > limits.retry_bytes && self.replays {
+            stats.limit_retry_bytes.add();
+            self.replays = false;
+        }
+        if self.mirrors.is_empty() && !self.replays {
+            self.body = None;
             return;
         }
-        self.body.extend_from_slice(bytes);
+        self.body.get_or_insert_with(|| Buffer::new(&worker.buffers)).extend(bytes);
     }
 
     /// Drops the last part, which will come again.
     pub(crate) fn forget(&mut self, bytes: usize) {
-        self.body.truncate(self.body.len().saturating_sub(bytes));
+        if let Some(body) = &mut self.body {
+            body.truncate(body.len().saturating_sub(bytes));
+        }
+    }
+
+    /// Whether the so many bytes of the body so far are there to be sent again.
+    pub(crate) fn holds(&self, received: usize) -> bool {
+        received == 0 || (self.replays && self.body.as_ref().is_some_and(|body| body.len() == received))
+    }
+
+    /// Takes the body so far out, which will come again.
+    pub(crate) fn rewind(&mut self, worker: &Worker) -> Buffer {
+        self.body.take().unwrap_or_else(|| Buffer::new(&worker.buffers))
     }
 
     /// The body is whole: sends the copies. Later calls do nothing.
@@ -74,7 +107,10 @@ impl Tee {
         if self.mirrors.is_empty() {
             return;
         }
-        let body: Rc<[u8]> = std::mem::take(&mut self.body).into();
+        let body: Rc<[u8]> = self.body.as_ref().map(Buffer::filled).unwrap_or_default().into();
+        if !self.replays {
+            self.body = None;
+        }
         for permitted in self.mirrors.drain(..) {
             if worker.mirrors.get() >= worker.config.limits.mirrors {
                 worker.stats.limit_mirror.add();
@@ -82,7 +118,13 @@ impl Tee {
             }
             worker.stats.mirrored.add();
             let copying = copy(UnderWay::new(worker), permitted, body.clone());
-            tokio::task::spawn_local(tokio::time::timeout(worker.config.limits.mirror_timeout, copying));
+            let timeout = worker.config.limits.mirror_timeout;
+            let (copying, stats) = (tokio::time::timeout(timeout, copying), worker.stats.clone());
+            tokio::task::spawn_local(async move {
+                if copying.await.is_err() {
+                    stats.limit_mirror_timeout.add();
+                }
+            });
         }
     }
 }

@@ -5,10 +5,11 @@ use std::mem::MaybeUninit;
 
 use codec::http1::{self, Header, Malformed, RequestHead};
 use codec::path::{self, Normalised, PathError};
-use model::flow::{FlowReason, HttpFlow, Text, Text16};
+use model::flow::{FlowReason, HttpFlow, HttpVersion, Text, Text16};
 use model::request::{HeaderView, HttpRequest};
 
 use crate::flow::Flow;
+use crate::grpc;
 use crate::refusal::Refusal;
 
 /// What the client sent.
@@ -54,12 +55,26 @@ impl<'r> Request<'r> {
     /// # Errors
     /// The request cannot be forwarded: what to answer.
     pub(crate) fn read(head: RequestHead<'r, 'r>) -> Result<Self, Refusal> {
-        if head.method == "CONNECT" {
-            return Err(Refusal::new(405, FlowReason::BadRequest).closing());
-        }
-        let target = path::normalise(head.path).map_err(refused)?;
+        // A CONNECT has no path; to rules and routes it is for the whole server.
+        let path = if head.method == "CONNECT" { "/" } else { head.path };
+        let target = path::normalise(path).map_err(|error| refused(error, grpc::is_call(&head)))?;
         let headers = Headers::of(head.headers.iter().map(view));
         Ok(Self { head, target, headers })
+    }
+
+    /// Whether it is a gRPC call.
+    pub(crate) fn is_grpc(&self) -> bool {
+        grpc::is_call(&self.head)
+    }
+
+    /// Whether it asks for a tunnel (RFC 9110 section 9.3.6).
+    pub(crate) fn is_connect(&self) -> bool {
+        self.head.method == "CONNECT"
+    }
+
+    /// Whether it asks to switch to another protocol.
+    pub(crate) fn upgrades(&self) -> bool {
+        self.head.asked().upgrade.is_some()
     }
 
     /// The view that egress policy and routes see.
@@ -82,6 +97,7 @@ pub(crate) fn flow(head: &RequestHead<'_, '_>) -> HttpFlow {
         authority: Text::new(head.authority),
         path: Text::new(head.path),
         status: 0,
+        version: HttpVersion::Http1,
     }
 }
 
@@ -103,9 +119,11 @@ pub(crate) fn malformed(error: Malformed) -> Refusal {
     Refusal::new(error.status(), FlowReason::BadRequest).closing()
 }
 
-fn refused(error: PathError) -> Refusal {
+fn refused(error: PathError, is_grpc: bool) -> Refusal {
     let status = error.status();
     match error {
+        // A gRPC client follows none.
+        PathError::RedirectTo(_) if is_grpc => Refusal::new(400, FlowReason::BadRequest).closing(),
         PathError::RedirectTo(location) => Refusal::redirect(status, location),
         _ => Refusal::new(status, FlowReason::BadRequest).closing(),
     }

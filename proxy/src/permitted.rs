@@ -8,7 +8,7 @@ use model::Snapshot;
 use model::address::EndpointAddr;
 use model::flow::FlowReason;
 use model::identity::IdentityId;
-use model::policy::{Direction, DirectionPolicy, RuleRef};
+use model::policy::{Direction, DirectionPolicy, HttpRule, HttpRules, RuleRef};
 use model::request::HttpRequest;
 use model::route::{Filter, HeaderEdits, RouteMatch, Timeouts};
 use model::workload::{EndpointId, Protocol};
@@ -16,17 +16,22 @@ use policy::{ConnectionVerdict, HeaderEdit, Mismatch};
 
 use crate::addressed::{Addressing, Party, Place, Source};
 use crate::flow::Flow;
-use crate::forward::Forward;
+use crate::forward::{Forward, Front};
 use crate::parsed::{Message, Request, Room};
 use crate::picked::Picked;
 use crate::refusal::Refusal;
+use crate::resilience::Target;
 use crate::routed::{Context, Route};
+use crate::tls;
 use crate::upstream::{Ends, Key, source};
 
 /// A message that may go to its endpoint.
 pub(crate) struct Permitted {
     key: Key,
+    target: Target,
     head: Vec<u8>,
+    /// The scheme that the client asked by.
+    scheme: &'static str,
     /// The route taken and the place of the backend reference in its rule.
     route: Option<(Arc<RouteMatch>, usize)>,
 }
@@ -58,8 +63,15 @@ impl Picked<'_> {
         let decision = match self.message {
             Message::Bytes => judge.bytes(&self.endpoint).map_err(Refusal::denied)?,
             Message::Request(request) => {
+                if request.is_connect()
+                    && !self.route.is_some_and(Route::names_connect)
+                    && !judge.names_connect(&self.endpoint, &request.view())
+                {
+                    return Err(Refusal::new(405, FlowReason::BadRequest).closing());
+                }
                 let is_gateway = matches!(context.ends.place, Place::Gateway(_));
-                let mut forward = Forward::new(request, self.route, is_gateway.then_some(context.client));
+                let front = Front { client: context.client, scheme: context.scheme() };
+                let mut forward = Forward::new(request, self.route, is_gateway.then_some(front));
                 let decision = judge.request(&self.endpoint, &request.view(), &mut forward);
                 let decision = decision.map_err(Refusal::denied)?;
                 head.clear();
@@ -78,15 +90,22 @@ impl Picked<'_> {
         let transparent = context.worker.config.transparent;
         let ends = || Ends::of(&context.ends.view, &context.ends.source, &self.endpoint);
         let source = if transparent { source(ends()) } else { None };
-        let key = Key { endpoint: self.endpoint.address, source };
+        let tls = tls::identity(&self, context)?;
+        let key = Key { endpoint: self.endpoint.address, source, version: self.version, tls };
         let route = self.route.map(|route| (route.matched.clone(), route.backend));
-        Ok(Permitted { key, head, route })
+        Ok(Permitted { key, target: self.target, head, scheme: context.scheme(), route })
     }
 }
 
 impl Permitted {
+    /// Where it goes.
     pub(crate) fn endpoint(&self) -> EndpointAddr {
         self.key.endpoint
+    }
+
+    /// The same with what the worker knows of it, and through which Service.
+    pub(crate) fn target(&self) -> &Target {
+        &self.target
     }
 
     /// Where it goes and under whose address.
@@ -130,8 +149,14 @@ impl Permitted {
         let unread = || Denial { direction: Direction::Egress, reason: FlowReason::Internal, by: None };
         let head = codec::http1::parse_request(head, &mut room, &any).ok().flatten().ok_or_else(unread)?;
         let request = Request::read(head).map_err(|_| unread())?;
+        let by_route = self.route().is_some_and(Route::names_connect);
+        if request.is_connect() && !by_route && !ends.judge().names_connect(&endpoint, &request.view()) {
+            let reason = FlowReason::PolicyDefaultDeny;
+            return Err(Denial { direction: Direction::Egress, reason, by: None });
+        }
         let is_gateway = matches!(ends.place, Place::Gateway(_));
-        let mut forward = Forward::new(&request, self.route(), is_gateway.then_some(client));
+        let front = Front { client, scheme: self.scheme };
+        let mut forward = Forward::new(&request, self.route(), is_gateway.then_some(front));
         ends.judge().request(&endpoint, &request.view(), &mut forward).map(drop)
     }
 
@@ -145,6 +170,8 @@ impl Permitted {
 pub(crate) struct Judge<'s> {
     pub(crate) snapshot: &'s Snapshot,
     pub(crate) source: &'s Source,
+    /// TCP or UDP.
+    pub(crate) transport: Protocol,
 }
 
 impl<'s> Judge<'s> {
@@ -154,7 +181,7 @@ impl<'s> Judge<'s> {
         let ask = |pod: Option<EndpointId>, direction, peer: IdentityId| match pod {
             None => ConnectionVerdict::Allow(None),
             Some(pod) => match self.policy(pod, direction) {
-                Some(policy) => policy::connection(policy, peer, Protocol::Tcp, endpoint.address.port()),
+                Some(policy) => policy::connection(policy, peer, self.transport, endpoint.address.port()),
                 None => ConnectionVerdict::Deny { reason: FlowReason::PolicyDefaultDeny, by: None },
             },
         };
@@ -171,6 +198,20 @@ impl<'s> Judge<'s> {
     pub(crate) fn has_http_rules(self, endpoint: EndpointAddr) -> bool {
         let (egress, ingress) = self.connection(&Party::of(self.snapshot, endpoint));
         matches!(egress, ConnectionVerdict::Http(_)) || matches!(ingress, ConnectionVerdict::Http(_))
+    }
+
+    /// Whether a rule that lets this CONNECT pass says so: one that has its method. A rule that is
+    /// silent about the method opens no tunnel.
+    pub(crate) fn names_connect(self, endpoint: &Party<'_>, sent: &HttpRequest<'_>) -> bool {
+        let (egress, ingress) = self.connection(endpoint);
+        [egress, ingress].into_iter().any(|verdict| {
+            let ConnectionVerdict::Http(rules) = verdict else { return false };
+            let names = |rule: &&Arc<HttpRule>| {
+                rule.method.as_ref().is_some_and(|method| method.as_str().contains("CONNECT"))
+            };
+            let rules = rules.rules.iter().filter(names).cloned().collect();
+            policy::request(&HttpRules { any: None, rules }, sent).allowed
+        })
     }
 
     /// Judges a connection of bytes. HTTP rules cannot see what is in it: they deny it.

@@ -2,6 +2,7 @@
 
 use model::address::EndpointAddr;
 use model::flow::{FlowReason, FlowVerdict};
+use route::Header;
 
 use crate::permitted::Denial;
 
@@ -14,6 +15,8 @@ pub(crate) struct Refusal {
     pub(crate) reason: FlowReason,
     /// `Location` of a redirect.
     pub(crate) location: Option<String>,
+    /// Other fields of the answer.
+    pub(crate) fields: Vec<Header<'static>>,
     /// The denial, if policy denied it.
     pub(crate) denial: Option<Denial>,
     /// The connection cannot be used after it.
@@ -29,6 +32,10 @@ pub(crate) enum Unsent {
     No,
     /// The endpoint did not accept a connection.
     Unreachable(EndpointAddr),
+    /// It did not within the time that the route allows for one try.
+    Late(EndpointAddr),
+    /// The Service or its endpoints have as many connections as they may.
+    Full,
     /// The idle connection taken had been closed.
     Stale,
 }
@@ -41,6 +48,7 @@ impl Refusal {
             verdict: FlowVerdict::Failed,
             reason,
             location: None,
+            fields: Vec::new(),
             denial: None,
             closes: false,
             unsent: Unsent::No,
@@ -55,8 +63,17 @@ impl Refusal {
 
     /// A redirect.
     pub(crate) fn redirect(status: u16, location: String) -> Self {
-        let refusal = Self::new(status, FlowReason::None);
-        Self { verdict: FlowVerdict::Forwarded, location: Some(location), ..refusal }
+        Self { location: Some(location), ..Self::answered(status) }
+    }
+
+    /// A request that the route itself answers.
+    pub(crate) fn answered(status: u16) -> Self {
+        Self { verdict: FlowVerdict::Forwarded, ..Self::new(status, FlowReason::None) }
+    }
+
+    /// A preflight, or a refusal that says what a browser of another origin is told.
+    pub(crate) fn with_fields(self, fields: Vec<Header<'static>>) -> Self {
+        Self { fields, ..self }
     }
 
     /// The same, of a request that was not sent.
@@ -75,12 +92,15 @@ impl Refusal {
             (403, _) => "Access denied\r\n",
             (408, _) => "The request took too long to arrive\r\n",
             (405, _) => "Method not allowed\r\n",
+            (421, _) => "The host is not this connection's\r\n",
             (431, _) => "Request header fields too large\r\n",
             (_, FlowReason::BadRequest) => "Bad request\r\n",
             (_, FlowReason::NoRoute) => "No route matches\r\n",
             (_, FlowReason::InvalidBackend) => "The route's backend is not valid\r\n",
             (_, FlowReason::NoEndpoint) => "No endpoint is ready\r\n",
+            (_, FlowReason::TlsFailed) => "No TLS with the endpoint\r\n",
             (_, FlowReason::ConnectFailed) => "The endpoint does not accept connections\r\n",
+            (_, FlowReason::Overloaded) => "The service is overloaded\r\n",
             (_, FlowReason::UpstreamFailed) => "The endpoint gave no valid response\r\n",
             (504, _) => "The endpoint took too long to answer\r\n",
             _ => "",

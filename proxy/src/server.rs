@@ -1,7 +1,7 @@
 //! The proxy as the control side sees it: workers started, told of changes, drained.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -82,6 +82,7 @@ impl Proxy {
             return Err(StartError::Counts { workers, listeners, writers });
         }
         let config = Arc::new(config);
+        let tls = Arc::new(tls::Configs::default());
         let mut proxy = Self { snapshots: watch::Sender::new(initial), workers: Vec::new() };
         for (index, (listeners, writer)) in listeners.into_iter().zip(writers).enumerate() {
             let (commands, inbox) = mpsc::unbounded_channel();
@@ -90,6 +91,7 @@ impl Proxy {
                 index,
                 config: config.clone(),
                 stats: stats.clone(),
+                tls: tls.clone(),
                 writer,
                 listeners,
                 snapshots: proxy.snapshots.subscribe(),
@@ -125,6 +127,20 @@ impl Proxy {
     pub fn unlisten(&self, address: SocketAddr) {
         for worker in &self.workers {
             drop(worker.commands.send(Command::Unlisten(address)));
+        }
+    }
+
+    /// Adds a Gateway's socket of datagrams to a worker (numbered from 0).
+    pub fn listen_udp(&self, worker: usize, socket: UdpSocket) {
+        if let Some(worker) = self.workers.get(worker) {
+            drop(worker.commands.send(Command::ListenUdp(socket)));
+        }
+    }
+
+    /// Closes every worker's socket of datagrams on this address; flows under way live on.
+    pub fn unlisten_udp(&self, address: SocketAddr) {
+        for worker in &self.workers {
+            drop(worker.commands.send(Command::UnlistenUdp(address)));
         }
     }
 

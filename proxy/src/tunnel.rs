@@ -2,12 +2,9 @@
 //! those that switched protocols.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use model::flow::FlowReason;
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
 use crate::buffer::Buffer;
 use crate::clock::Moment;
@@ -15,6 +12,7 @@ use crate::flow::Flow;
 use crate::io::poll_fill;
 use crate::live::{Live, Signal};
 use crate::permitted::Denial;
+use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// One direction: what was read and not yet written, and how far its end has come.
@@ -50,8 +48,8 @@ pub(crate) struct Tunnel<'t> {
     pub(crate) worker: &'t Worker,
     pub(crate) live: &'t Live,
     pub(crate) flow: &'t mut Flow,
-    pub(crate) client: &'t mut TcpStream,
-    pub(crate) upstream: &'t mut TcpStream,
+    pub(crate) client: &'t mut Stream,
+    pub(crate) upstream: &'t mut Stream,
     pub(crate) to_upstream: Half,
     pub(crate) to_client: Half,
 }
@@ -70,19 +68,20 @@ impl Half {
     /// Moves what can be moved; the bytes written are added to `moved`.
     fn poll(
         &mut self,
-        from: &mut TcpStream,
-        to: &mut TcpStream,
+        from: &mut Stream,
+        to: &mut Stream,
         max: usize,
         moved: &mut usize,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), (Side, io::Error)>> {
         loop {
             while !self.buffer.is_empty() {
-                let written = ready!(Pin::new(&mut *to).poll_write(context, self.buffer.filled()));
+                let written = ready!(to.poll_write(context, self.buffer.filled()));
                 let count = written.map_err(|error| (Side::Writer, error))?;
                 self.buffer.consume(count);
                 *moved += count;
             }
+            ready!(to.poll_flush(context)).map_err(|error| (Side::Writer, error))?;
             match self.state {
                 HalfState::Open => {
                     let count = ready!(poll_fill(from, &mut self.buffer, max, context));
@@ -91,7 +90,7 @@ impl Half {
                     }
                 }
                 HalfState::Ending => {
-                    let shut = ready!(Pin::new(&mut *to).poll_shutdown(context));
+                    let shut = ready!(to.poll_shutdown(context));
                     shut.map_err(|error| (Side::Writer, error))?;
                     self.state = HalfState::Ended;
                 }

@@ -1,7 +1,8 @@
 //! Connections to endpoints: opened, kept while idle, counted.
 //!
-//! All of it belongs to one worker. An idle connection is kept under (endpoint, source address):
-//! a request never leaves under another client's address.
+//! All of it belongs to one worker. An idle connection is kept under (endpoint, source address,
+//! version of HTTP, TLS identity): a request never leaves under another client's address, nor in the
+//! clear where it must not.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -10,12 +11,18 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::address::EndpointAddr;
-use tokio::net::TcpStream;
+use model::flow::HttpVersion;
 
 use crate::clock::Moment;
 use crate::config::Config;
+use crate::http2::{self, Opening, Shared};
+use crate::resilience::{Charge, Target, Unfit};
 use crate::stats::Stats;
+use crate::stream::Stream;
+use crate::tls;
+use crate::worker::Worker;
 
+mod datagrams;
 mod dial;
 mod pool;
 mod source;
@@ -31,6 +38,10 @@ pub(crate) struct Key {
     pub(crate) endpoint: EndpointAddr,
     /// The client's address where it is kept; `None`: the node's own.
     pub(crate) source: Option<IpAddr>,
+    /// What is spoken on it.
+    pub(crate) version: HttpVersion,
+    /// How it is secured, under which names; `None`: in the clear.
+    pub(crate) tls: Option<::tls::Identity>,
 }
 
 /// The upstream side of a worker.
@@ -38,27 +49,41 @@ pub(crate) struct Upstreams {
     config: Arc<Config>,
     stats: Arc<Stats>,
     slots: RefCell<HashMap<Key, Rc<Slot>>>,
-    loads: RefCell<HashMap<EndpointAddr, Rc<Cell<u32>>>>,
+    shared: RefCell<HashMap<Key, Rc<Shared>>>,
     idle: Rc<Cell<usize>>,
     ports: Ports,
     next_sweep: Cell<Moment>,
 }
 
-/// A request or connection under way at an endpoint; it counts until this is dropped.
-pub(crate) struct Load(Rc<Cell<u32>>);
-
-impl Drop for Load {
-    fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
-    }
-}
-
 /// An upstream connection in use.
 pub(crate) struct Upstream {
-    pub(crate) stream: TcpStream,
+    pub(crate) stream: Stream,
     /// It had carried a request before.
     pub(crate) reused: bool,
-    slot: Rc<Slot>,
+    /// Where it is kept while idle, and what counts it at its endpoint and Service. `None`: it is
+    /// a stream of an HTTP/2 connection, which has both.
+    kept: Option<(Rc<Slot>, Charge)>,
+}
+
+/// What a request that is to go out in HTTP/2 can do.
+pub(crate) enum Chance {
+    /// Use this stream.
+    Stream(Upstream),
+    /// Open a connection.
+    Open(Opening),
+}
+
+impl Upstream {
+    /// After a write that failed at its first byte: whether another connection could do better.
+    pub(crate) fn is_unsent(&self) -> bool {
+        if self.stream.is_http2() { self.stream.is_unprocessed() } else { self.reused }
+    }
+
+    /// Whether it could have been closed while it was idle: it had been used before, and it is the
+    /// connection that ended.
+    pub(crate) fn may_be_stale(&self) -> bool {
+        self.reused && self.stream.reset_code().is_none()
+    }
 }
 
 impl Upstreams {
@@ -67,62 +92,116 @@ impl Upstreams {
             config: config.clone(),
             stats: stats.clone(),
             slots: RefCell::default(),
-            loads: RefCell::default(),
+            shared: RefCell::default(),
             idle: Rc::default(),
             ports: Ports::new(Config::SOURCE_PORTS, seed),
             next_sweep: Cell::new(Moment::default()),
         }
     }
 
-    /// Requests and connections under way at an endpoint.
-    pub(crate) fn load(&self, endpoint: EndpointAddr) -> u32 {
-        self.loads.borrow().get(&endpoint).map_or(0, |load| load.get())
-    }
-
-    /// Counts one more.
-    pub(crate) fn count(&self, endpoint: EndpointAddr) -> Load {
-        let load = self.loads.borrow_mut().entry(endpoint).or_default().clone();
-        load.set(load.get() + 1);
-        Load(load)
-    }
-
     /// An idle connection that still works, if there is one.
     pub(crate) fn checkout(&self, key: Key, now: Moment) -> Option<Upstream> {
         let slot = self.slots.borrow().get(&key)?.clone();
-        let stream = slot.take(now)?;
+        let (stream, charge) = slot.take(now)?;
         self.stats.upstream_reused.add();
-        Some(Upstream { stream, reused: true, slot })
+        Some(Upstream { stream, reused: true, kept: Some((slot, charge)) })
     }
 
-    /// Opens a connection.
+    /// Counts a connection that is to be opened; idle ones make way if they have to.
+    ///
+    /// # Errors
+    /// As many are in use as may be, or too many requests wait for one.
+    pub(crate) fn charge(&self, target: &Target) -> Result<Charge, Unfit> {
+        target.charge(|is_its| self.slots.borrow().values().any(|slot| slot.evict(is_its)))
+    }
+
+    /// A stream of an HTTP/2 connection that is open or being opened, or the duty to open one.
+    ///
+    /// # Errors
+    /// The connection waited for could not be opened.
+    pub(crate) async fn share(&self, worker: &Worker, key: Key) -> std::io::Result<Chance> {
+        let shared = self.shared.borrow_mut().entry(key).or_default().clone();
+        Ok(match shared.stream(worker).await? {
+            http2::Chance::Stream(stream) => {
+                self.stats.upstream_reused.add();
+                self.stats.upstream_http2_reused.add();
+                let stream = Stream::Http2(Box::new(stream));
+                Chance::Stream(Upstream { stream, reused: true, kept: None })
+            }
+            http2::Chance::Open(opening) => Chance::Open(opening),
+        })
+    }
+
+    /// Opens a connection. `opening`: it is for HTTP/2, and others wait for it.
     ///
     /// # Errors
     /// The endpoint did not accept it in time, or the socket could not be set up.
-    pub(crate) async fn open(&self, key: Key) -> std::io::Result<Upstream> {
+    pub(crate) async fn open(
+        &self,
+        worker: &Rc<Worker>,
+        key: Key,
+        charge: Charge,
+        opening: Option<Opening>,
+    ) -> std::io::Result<Upstream> {
+        let connected = self.connect(worker, key).await;
+        let Some(opening) = opening else {
+            let stream = connected?;
+            let slot = self.slots.borrow_mut().entry(key).or_insert_with(|| Slot::new(&self.idle)).clone();
+            return Ok(Upstream { stream, reused: false, kept: Some((slot, charge)) });
+        };
+        let shared = self.shared.borrow_mut().entry(key).or_default().clone();
+        let stream = match connected {
+            Ok(transport) => shared.opened(worker, opening, transport, charge),
+            Err(error) => {
+                Shared::failed(&opening, &error);
+                return Err(error);
+            }
+        };
+        Ok(Upstream { stream: Stream::Http2(Box::new(stream)), reused: false, kept: None })
+    }
+
+    async fn connect(&self, worker: &Worker, key: Key) -> std::io::Result<Stream> {
         let stream = dial(&self.config, &self.ports, key).await.inspect_err(|error| {
             if error.kind() == std::io::ErrorKind::TimedOut {
                 self.stats.limit_connect_timeout.add();
             }
         })?;
         self.stats.upstream_opened.add();
-        let slot = self.slots.borrow_mut().entry(key).or_insert_with(|| Slot::new(&self.idle)).clone();
-        Ok(Upstream { stream, reused: false, slot })
+        if key.version == HttpVersion::Http2 {
+            self.stats.upstream_http2_opened.add();
+        }
+        match key.tls {
+            Some(identity) => tls::handshake(worker, stream, identity).await,
+            None => Ok(Stream::Tcp(stream)),
+        }
     }
 
-    /// Keeps a connection for the next request, within the limits.
+    /// Opens a socket for a flow of datagrams to an endpoint.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn datagrams(&self, key: Key) -> std::io::Result<tokio::net::UdpSocket> {
+        datagrams::open(&self.config, &self.ports, key)
+    }
+
+    /// Keeps a connection for the next request, within the limits. One of HTTP/2 is kept anyway.
     pub(crate) fn checkin(&self, upstream: Upstream, now: Moment) {
+        let Some((slot, charge)) = upstream.kept else { return };
         let limits = &self.config.limits;
         let full = self.idle.get() >= limits.idle_upstream;
-        if full || upstream.slot.len() >= limits.idle_upstream_per_key {
+        if full || slot.len() >= limits.idle_upstream_per_key {
             self.stats.limit_idle_upstream.add();
             return;
         }
-        upstream.slot.put(upstream.stream, now);
+        if !charge.is_bounded_copy() {
+            slot.put(upstream.stream, charge, now);
+        }
     }
 
     /// Closes what has been idle for too long or was closed by its endpoint, and forgets what
     /// nothing is known of any more.
     pub(crate) fn sweep(&self, now: Moment) {
+        self.stats.upstream_idle.set(self.idle.get() as u64);
         if now < self.next_sweep.get() {
             return;
         }
@@ -132,6 +211,9 @@ impl Upstreams {
             slot.sweep(now, timeout);
             slot.len() > 0 || Rc::strong_count(slot) > 1
         });
-        self.loads.borrow_mut().retain(|_, load| load.get() > 0);
+        self.shared.borrow_mut().retain(|_, shared| {
+            let is_empty = shared.sweep(now, timeout);
+            !is_empty || Rc::strong_count(shared) > 1
+        });
     }
 }

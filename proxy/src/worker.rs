@@ -19,8 +19,11 @@ use crate::buffer::Buffers;
 use crate::clock::Clock;
 use crate::config::{Config, Listener, ListenerKind};
 use crate::live::{Registry, TICK};
+use crate::resilience::Resilience;
 use crate::stats::Stats;
 use crate::sys;
+use crate::tls;
+use crate::udp;
 use crate::upstream::Upstreams;
 
 /// A worker's hold on the Snapshot in force: cloning it touches no other worker's memory.
@@ -33,6 +36,10 @@ pub(crate) enum Command {
     Listen(Listener),
     /// Close the Gateway listeners on this address.
     Unlisten(SocketAddr),
+    /// Serve datagrams that arrive on this socket.
+    ListenUdp(std::net::UdpSocket),
+    /// Close the socket of datagrams on this address.
+    UnlistenUdp(SocketAddr),
     /// Finish what is under way, for so long.
     Drain(Duration),
 }
@@ -42,6 +49,7 @@ pub(crate) struct Setup {
     pub(crate) index: usize,
     pub(crate) config: Arc<Config>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) tls: Arc<::tls::Configs>,
     pub(crate) writer: telemetry::Writer,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
@@ -57,8 +65,14 @@ pub(crate) struct Worker {
     pub(crate) live: Rc<Registry>,
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) upstreams: Upstreams,
+    pub(crate) resilience: Resilience,
     pub(crate) per_pod: RefCell<HashMap<IpAddr, PodShare>>,
     pub(crate) mirrors: Cell<usize>,
+    pub(crate) tls: tls::Configs,
+    /// Handshakes with clients under way.
+    pub(crate) handshakes: Cell<usize>,
+    /// Flows of datagrams under way.
+    pub(crate) datagram_flows: Cell<usize>,
     view: RefCell<View>,
     flows: RefCell<telemetry::Writer>,
     random: Cell<u64>,
@@ -77,8 +91,12 @@ impl Worker {
             live: Rc::default(),
             buffers: Rc::default(),
             upstreams: Upstreams::new(&setup.config, &setup.stats, seed),
+            resilience: Resilience::new(&setup.config, &setup.stats),
             per_pod: RefCell::default(),
             mirrors: Cell::new(0),
+            tls: tls::Configs::new(setup.tls.clone()),
+            handshakes: Cell::new(0),
+            datagram_flows: Cell::new(0),
             view: RefCell::new(Rc::new(snapshot)),
             flows: RefCell::new(writer),
             random: Cell::new(seed | 1),
@@ -92,8 +110,13 @@ impl Worker {
     }
 
     /// Hands a flow record to its readers.
-    pub(crate) fn record(&self, record: FlowRecord) {
+    pub(crate) fn record(&self, record: Box<FlowRecord>) {
         self.flows.borrow_mut().write(record);
+    }
+
+    /// A flow record to fill in; what it says is about something else.
+    pub(crate) fn blank_record(&self) -> Box<FlowRecord> {
+        self.flows.borrow_mut().blank()
     }
 
     /// 64 uniform bits (xorshift64*); no secret depends on them.
@@ -117,14 +140,18 @@ impl Worker {
         if !same {
             self.live.judge();
         }
+        drop(old);
+        self.tls.prune();
         self.stats.revision.set(revision);
     }
 
     fn tick(&self) {
         self.clock.adjust();
         let now = self.clock.now();
+        self.stats.ticked.set(now.0);
         self.live.sweep(now);
         self.upstreams.sweep(now);
+        self.resilience.sweep(now);
     }
 }
 
@@ -167,6 +194,7 @@ async fn run(mut setup: Setup, sockets: Vec<accepted::Acceptor>) {
     let initial = setup.snapshots.borrow_and_update().clone();
     let worker = Rc::new(Worker::new(&setup, writer, initial));
     let mut serving: Vec<Serving> = sockets.into_iter().map(|s| serve(&worker, s)).collect();
+    let mut datagrams: Vec<(SocketAddr, AbortHandle)> = Vec::new();
     let mut tick = tokio::time::interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut end: Option<Instant> = None;
@@ -191,7 +219,22 @@ async fn run(mut setup: Setup, sockets: Vec<accepted::Acceptor>) {
                     }
                     stays
                 }),
+                Command::ListenUdp(socket) => match udp::Socket::new(socket) {
+                    Ok(socket) => {
+                        let address = socket.address();
+                        let task = tokio::task::spawn_local(udp::serve(worker.clone(), socket));
+                        datagrams.push((address, task.abort_handle()));
+                    }
+                    Err(error) => tracing::error!("cannot receive datagrams: {error}"),
+                },
+                Command::UnlistenUdp(address) => datagrams.retain(|(at, task)| {
+                    if *at == address {
+                        task.abort();
+                    }
+                    *at != address
+                }),
                 Command::Drain(deadline) => {
+                    datagrams.drain(..).for_each(|(_, task)| task.abort());
                     serving.drain(..).for_each(|s| s.task.abort());
                     worker.live.drain();
                     end = Some(Instant::now() + deadline);

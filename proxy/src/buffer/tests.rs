@@ -108,3 +108,20 @@ async fn buffers_of_one_payer_stay_within_its_account() {
     while fill(&mut nobodys, 1, SIZE_BULK) > 0 {}
     assert_eq!(nobodys.len(), SIZE_BULK);
 }
+
+#[test]
+fn reserved_room_is_there_whatever_it_takes() {
+    let home = Rc::new(Buffers::default());
+    let mut buffer = Buffer::unpaid(&home);
+    for (least, filled) in [(100, 60), (SIZE_FIRST, 10), (SIZE_BULK, 1), (3 * SIZE_BULK, 5)] {
+        let before = buffer.filled().to_vec();
+        let room = buffer.reserve(least);
+        assert!(room.len() >= least, "{least}: {}", room.len());
+        room[..filled].fill(7);
+        buffer.advance(filled);
+        assert_eq!(buffer.filled(), [&before[..], &vec![7; filled]].concat());
+        buffer.consume(buffer.len() / 2);
+    }
+    buffer.filled_mut().fill(9);
+    assert_eq!(buffer.filled(), vec![9; buffer.len()]);
+}

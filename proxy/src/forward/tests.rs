@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use policy::HeaderEdit;
 
-use super::Forward;
+use super::{Forward, Front};
 use crate::parsed::{Request, Room, head};
 use crate::permitted::Judged;
 
@@ -13,7 +13,8 @@ fn sent(text: &str, client: Option<&str>, edits: &[HeaderEdit]) -> (String, Stri
     let mut room: Room<'_> = codec::http1::uninit_headers();
     let head = head(text.as_bytes(), &mut room, &codec::http1::Limits::default()).expect("a head");
     let request = Request::read(head).expect("a request");
-    let mut forward = Forward::new(&request, None, client);
+    let front = client.map(|client| Front { client, scheme: "http" });
+    let mut forward = Forward::new(&request, None, front);
     forward.amend(&Judged { edits: edits.to_vec(), ..Judged::default() });
     let mut out = Vec::new();
     forward.write(&mut out).expect("writable");

@@ -1,13 +1,14 @@
 //! The answer's half of an exchange: its head with edits, then its body as it comes.
 
+use std::io::ErrorKind;
 use std::task::{Context, Poll, ready};
 
 use codec::http1::write::{self, ResponseEdits};
-use codec::http1::{Asked, FieldSet, Framing, Version};
+use codec::http1::{FieldSet, Framing, Version};
 use model::flow::FlowReason;
 
 use super::Body;
-use super::exchange::{End, Exchange, TOGETHER_MAX};
+use super::exchange::{End, Exchange, TOGETHER_MAX, may_repeat};
 use crate::buffer::Buffer;
 use crate::forward::editable;
 use crate::io::{poll_fill, poll_send};
@@ -73,7 +74,7 @@ impl Exchange<'_> {
     fn poll_to_client(&mut self, context: &mut Context<'_>) -> Poll<Result<(), End>> {
         let client = &mut *self.client;
         let stream = &mut client.addressed.accepted.stream;
-        if client.sent < client.out.len() {
+        if !client.out.is_empty() {
             if ready!(poll_send(stream, &client.out, &mut client.sent, context)).is_err() {
                 return Poll::Ready(Err(End::ClientGone));
             }
@@ -105,8 +106,18 @@ impl Exchange<'_> {
                 self.down.body = Body::Done;
                 Ok(())
             }
+            Err(error) if error.kind() == ErrorKind::StorageFull => Err(self.failed(502, FlowReason::Limit)),
+            _ if self.was_stale() => Err(End::Unsent),
             _ => Err(self.failed(502, FlowReason::UpstreamFailed)),
         })
+    }
+
+    /// Whether the endpoint closed a connection that was idle as a request was on its way that may
+    /// be repeated unasked, and said nothing; or has not looked at any request that is still here.
+    fn was_stale(&self) -> bool {
+        let silent = !self.down.answered && self.down.interim == 0 && self.down.input.is_empty();
+        let unprocessed = self.upstream.stream.is_unprocessed() && self.up.is_in_first();
+        silent && (unprocessed || (self.upstream.may_be_stale() && self.ask.is_repeatable))
     }
 
     /// Takes what can be taken of what is there; false: more has to be read.
@@ -120,10 +131,7 @@ impl Exchange<'_> {
 
     /// Reads the head of an answer, if it is whole, and as much of the body as is there.
     fn take_head(&mut self) -> Result<bool, End> {
-        let asked = Asked {
-            method: if self.ask.is_head { "HEAD" } else { "GET" },
-            upgrade: self.ask.upgrades.then_some("websocket"),
-        };
+        let asked = self.ask.asked();
         let mut room: Room<'_> = codec::http1::uninit_headers();
         let limits = &self.client.worker.codec;
         let head = codec::http1::parse_response(self.down.input.filled(), &mut room, limits, &asked);
@@ -135,6 +143,19 @@ impl Exchange<'_> {
             if self.down.interim > self.client.worker.config.limits.interim_responses {
                 self.client.worker.stats.limit_interim.add();
                 return Err(failed());
+            }
+        }
+        if !head.is_interim() {
+            let (status, worker) = (head.status, &self.client.worker);
+            worker.resilience.answered(self.target, status, worker.clock.coarse());
+            if self.tries.wants(status) {
+                let mut body = Body::new(head.framing, limits);
+                let rest = self.down.input.filled().get(consumed..).unwrap_or_default();
+                let whole = body.pass(rest).is_ok_and(|taken| taken == rest.len()) && body.is_done();
+                let keeps_upstream = head.keep_alive && whole && self.up.is_done();
+                if may_repeat(self.tries, &self.up, self.client, self.target) {
+                    return Err(End::Again { keeps_upstream });
+                }
             }
         }
         let is_old = self.ask.version == Version::Http10;
@@ -156,6 +177,12 @@ impl Exchange<'_> {
                 }
                 route::edit_headers(edits, &mut fields);
             }
+            if !self.cors.is_empty() {
+                if removed.is_empty() && fields.is_empty() {
+                    (removed, fields) = editable(head.headers, head.hop_by_hop);
+                }
+                route::merge_cors(self.cors, &mut fields);
+            }
         }
         let edits = ResponseEdits { removed, client: self.ask.version, keep_alive: keeps_client };
         let added = fields.iter().map(|field| (&*field.name, &*field.value));
@@ -164,7 +191,7 @@ impl Exchange<'_> {
         if !head.is_interim() {
             self.flow.status(head.status);
             self.down.answered = true;
-            self.down.switched = head.status == 101;
+            self.down.switched = head.tunnel;
             self.down.body = Body::new(head.framing, limits);
             self.down.decodes = head.framing == Framing::Chunked && is_old;
             self.down.keeps_upstream = head.keep_alive;

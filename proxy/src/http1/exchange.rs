@@ -19,8 +19,9 @@ use crate::client::Client;
 use crate::flow::Flow;
 use crate::io::poll_fill;
 use crate::live::{Signal, TICK};
-use crate::mirror::Tee;
+use crate::message::Parts;
 use crate::permitted::{Denial, Permitted};
+use crate::resilience::{Target, Tries};
 use crate::upstream::Upstream;
 
 /// See the module.
@@ -28,10 +29,13 @@ pub(crate) struct Exchange<'e> {
     pub(super) client: &'e mut Client,
     pub(super) upstream: &'e mut Upstream,
     pub(super) permitted: &'e Permitted,
+    pub(super) target: &'e Target,
     /// The client's head as it came, to be judged again.
     pub(super) head: &'e [u8],
     pub(super) ask: Ask,
     pub(super) flow: &'e mut Flow,
+    pub(super) cors: &'e [route::Header<'static>],
+    pub(super) tries: &'e mut Tries,
     pub(super) deadline: Deadline,
     pub(super) up: Upload<'e>,
     pub(super) down: Download,
@@ -51,8 +55,14 @@ pub(crate) enum End {
     },
     /// The endpoint switched protocols: from here on the connection carries bytes.
     Switched,
-    /// Nothing was sent: the connection had been closed while it was idle.
+    /// Nothing was sent, or what may be repeated unasked: the connection had been closed while it
+    /// was idle.
     Unsent,
+    /// The answer is one that the route tries again on; nothing of it was passed on.
+    Again {
+        /// The endpoint's connection can be used again.
+        keeps_upstream: bool,
+    },
     /// It failed. `status` is what to answer; 0 if the answer had begun.
     Failed { status: u16, reason: FlowReason },
     /// The client is gone, or did not wait.
@@ -70,6 +80,7 @@ const WATCH_AFTER: Duration = TICK;
 /// A permitted request: the permission, the head to send, and the client's own.
 pub(crate) struct Sending<'e> {
     pub(crate) permitted: &'e Permitted,
+    pub(crate) target: &'e Target,
     pub(crate) bytes: Vec<u8>,
     pub(crate) head: &'e [u8],
     pub(crate) ask: Ask,
@@ -81,12 +92,28 @@ impl<'e> Exchange<'e> {
         sending: Sending<'e>,
         upstream: &'e mut Upstream,
         deadline: Deadline,
-        (flow, tee): (&'e mut Flow, &'e mut Tee),
+        parts: Parts<'e>,
     ) -> Self {
-        let Sending { permitted, bytes, head, ask } = sending;
+        let Sending { permitted, target, bytes, head, ask } = sending;
+        let Parts { flow, tee, cors, tries } = parts;
         let up = Upload::new(bytes, &ask, &client.worker, tee);
         let down = Download::new(&client.worker);
-        Self { client, upstream, permitted, head, ask, flow, deadline, up, down, watches: false }
+        let watches = false;
+        Self {
+            client,
+            upstream,
+            permitted,
+            target,
+            head,
+            ask,
+            flow,
+            cors,
+            tries,
+            deadline,
+            up,
+            down,
+            watches,
+        }
     }
 
     /// To be called before the first poll: takes what is there of the request's body.
@@ -111,12 +138,25 @@ impl<'e> Exchange<'e> {
         if let Poll::Ready(end) = self.poll_download(context) {
             return Poll::Ready(end);
         }
-        if self.watches { self.poll_watch(context) } else { Poll::Pending }
+        // To look at a stream of HTTP/2 costs nothing.
+        let watches = self.watches || self.client.stream().is_http2();
+        if watches { self.poll_watch(context) } else { Poll::Pending }
+    }
+
+    /// Whether a failure is to be tried again; it counts for the endpoint's health.
+    pub(crate) fn grants(&mut self, end: &End) -> bool {
+        use FlowReason::{Limit, RouteTimeout, UpstreamFailed};
+        let End::Failed { status, reason: UpstreamFailed | RouteTimeout | Limit } = end else {
+            return matches!(end, End::Again { .. });
+        };
+        let worker = self.client.worker.clone();
+        worker.resilience.failed(self.target, worker.clock.coarse());
+        *status != 0 && may_repeat(self.tries, &self.up, self.client, self.target)
     }
 
     /// Gives the memory of the head to the next one, and returns what was read from the endpoint
-    /// and not used. After [`End::Unsent`] the request's body is as before.
-    pub(crate) fn finish(self, end: &End) -> Buffer {
+    /// and not used. After [`End::Unsent`], and if it is tried `again`, the request's body is as before.
+    pub(crate) fn finish(self, end: &End, again: bool) -> Buffer {
         let Self { client, up, down, flow, .. } = self;
         let mut first = up.first;
         if matches!(end, End::Unsent) {
@@ -124,6 +164,10 @@ impl<'e> Exchange<'e> {
             let mut whole = Buffer::new(&client.worker.buffers);
             whole.extend(&first[up.head_len..]);
             whole.extend(client.input.filled());
+            client.input = whole;
+        } else if again {
+            let mut whole = up.tee.rewind(&client.worker);
+            whole.extend(&client.input.filled()[up.passing..]);
             client.input = whole;
         } else {
             flow.count_in(up.received);
@@ -160,7 +204,11 @@ impl<'e> Exchange<'e> {
                 }
             }
         }
-        self.deadline.poll(context).then(|| self.failed(504, FlowReason::RouteTimeout))
+        let late = self.deadline.poll(context);
+        late.then(|| {
+            self.deadline.count(&self.client.worker.stats);
+            self.failed(504, FlowReason::RouteTimeout)
+        })
     }
 
     pub(super) fn failed(&self, status: u16, reason: FlowReason) -> End {
@@ -196,4 +244,13 @@ impl<'e> Exchange<'e> {
         }
         Poll::Pending
     }
+}
+
+/// Whether all that was sent is there to be sent again, and the route, the time and the budget
+/// allow it; the retry is then decided on.
+pub(super) fn may_repeat(tries: &mut Tries, up: &Upload<'_>, client: &Client, target: &Target) -> bool {
+    tries.replays()
+        && up.tee.holds(up.received)
+        && !client.live().is_draining()
+        && tries.grant(&client.worker, target.address())
 }

@@ -4,7 +4,6 @@ use std::task::{Context, Poll, ready};
 
 use codec::http1::Malformed;
 use model::flow::FlowReason;
-use tokio::io::AsyncWrite;
 
 use super::exchange::{End, Exchange};
 use super::{Ask, Body};
@@ -42,6 +41,11 @@ impl<'e> Upload<'e> {
         }
     }
 
+    /// Whether no more of the body was sent than what went with the head.
+    pub(super) fn is_in_first(&self) -> bool {
+        self.head_len + self.received == self.first.len() + self.passing
+    }
+
     /// Whether all of it has been sent.
     pub(super) fn is_done(&self) -> bool {
         self.body.is_done() && self.passing == 0 && self.first_sent == self.first.len() && !self.broken
@@ -57,7 +61,7 @@ impl Exchange<'_> {
             if self.up.first_sent < self.up.first.len() {
                 let stream = &mut self.upstream.stream;
                 if ready!(poll_send(stream, &self.up.first, &mut self.up.first_sent, context)).is_err() {
-                    if self.up.first_sent == 0 && self.upstream.reused {
+                    if self.up.first_sent == 0 && self.upstream.is_unsent() {
                         return Poll::Ready(Err(End::Unsent));
                     }
                     self.up.broken = true;
@@ -66,8 +70,7 @@ impl Exchange<'_> {
             }
             if self.up.passing > 0 {
                 let bytes = &self.client.input.filled()[..self.up.passing];
-                let stream = std::pin::Pin::new(&mut self.upstream.stream);
-                match ready!(stream.poll_write(context, bytes)) {
+                match ready!(self.upstream.stream.poll_write(context, bytes)) {
                     Ok(count) if count > 0 => {
                         self.client.input.consume(count);
                         self.up.passing -= count;
@@ -75,6 +78,10 @@ impl Exchange<'_> {
                     }
                     _ => self.up.broken = true,
                 }
+                continue;
+            }
+            if ready!(self.upstream.stream.poll_flush(context)).is_err() {
+                self.up.broken = true;
                 continue;
             }
             if self.up.body.is_done() {

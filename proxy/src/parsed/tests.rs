@@ -19,7 +19,7 @@ fn the_path_is_normalised_before_anybody_sees_it() {
         ("GET http://h:1//a HTTP/1.1\r\nHost: h:1\r\n\r\n", Ok(("/a", None, "h:1"))),
         ("GET /a%2fb HTTP/1.1\r\nHost: h\r\n\r\n", Err(307)),
         ("GET /%zz HTTP/1.1\r\nHost: h\r\n\r\n", Err(400)),
-        ("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", Err(405)),
+        ("CONNECT h:1 HTTP/1.1\r\nHost: h:1\r\n\r\n", Ok(("/", None, "h:1"))),
         ("GET / HTTP/1.1\r\nHost: h\r\n", Err(400)),
     ];
     for (text, expected) in cases {

@@ -11,7 +11,7 @@ use model::identity::IdentityId;
 use model::policy::{
     Direction, DirectionPolicy, EndpointPolicy, Enforcement, HttpRules, PolicyEntry, PolicyVerdict,
 };
-use model::workload::{EndpointId, Workload};
+use model::workload::{EndpointId, Protocol, Workload};
 
 use super::Judge;
 use crate::addressed::{Party, Source};
@@ -76,7 +76,7 @@ fn bytes_need_both_sides() {
         let peer = FlowPeer { address: client.0, identity: None, workload: None };
         let local = Some(EndpointId(u32::from(CLIENT)));
         let source = Source { client, identity: IdentityId(300), local, peer };
-        let judge = Judge { snapshot: &snapshot, source: &source };
+        let judge = Judge { snapshot: &snapshot, source: &source, transport: Protocol::Tcp };
         let endpoint = EndpointAddr((ip(SERVER), 80).into());
         let denied = judge
             .bytes(&Party::of(&snapshot, endpoint))

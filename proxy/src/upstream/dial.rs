@@ -15,7 +15,7 @@ use crate::config::Config;
 mod tests;
 
 /// Source ports tried for one connection before it is given up.
-const TRIES_MAX: usize = 64;
+pub(super) const TRIES_MAX: usize = 64;
 
 /// The source ports of a worker's connections, used in turn: one that was just closed comes last.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl Ports {
         Self { next: Cell::new(range.start() + offset), range }
     }
 
-    fn take(&self) -> u16 {
+    pub(super) fn take(&self) -> u16 {
         let port = self.next.get();
         self.next.set(if port == *self.range.end() { *self.range.start() } else { port + 1 });
         port
@@ -87,7 +87,7 @@ async fn connect_from(port: u16, key: Key) -> io::Result<TcpStream> {
 }
 
 /// Whether another port would do: somebody listens on this one, or the 4-tuple is in use.
-fn is_taken(error: &io::Error) -> bool {
+pub(super) fn is_taken(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::AddrNotAvailable)
 }
 

@@ -1,15 +1,12 @@
 //! The idle connections of one key, and what makes one fit for use.
 
 use std::cell::{Cell, RefCell};
-use std::io::ErrorKind;
-use std::mem::MaybeUninit;
 use std::rc::Rc;
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::net::TcpStream;
-
 use crate::clock::Moment;
+use crate::resilience::{Charge, Parked};
+use crate::stream::Stream;
 
 /// How often idle connections are looked through.
 pub(super) const SWEEP: Duration = Duration::from_secs(1);
@@ -26,7 +23,8 @@ pub(super) struct Slot {
 
 #[derive(Debug)]
 struct Idle {
-    stream: TcpStream,
+    stream: Stream,
+    charge: Parked,
     since: Moment,
 }
 
@@ -39,27 +37,38 @@ impl Slot {
         self.idle.borrow().len()
     }
 
-    pub(super) fn put(&self, stream: TcpStream, since: Moment) {
+    pub(super) fn put(&self, stream: Stream, charge: Charge, since: Moment) {
         self.total.set(self.total.get() + 1);
-        self.idle.borrow_mut().push(Idle { stream, since });
+        self.idle.borrow_mut().push(Idle { stream, charge: Parked::new(charge), since });
     }
 
     /// The connection used last that is fit; those found unfit are closed.
-    pub(super) fn take(&self, now: Moment) -> Option<TcpStream> {
+    pub(super) fn take(&self, now: Moment) -> Option<(Stream, Charge)> {
         loop {
-            let idle = self.idle.borrow_mut().pop()?;
+            let mut idle = self.idle.borrow_mut().pop()?;
             self.total.set(self.total.get() - 1);
             let is_old = idle.since + PEEK_AFTER <= now;
-            if is_quiet(&idle.stream) && (!is_old || is_quiet_for_kernel(&idle.stream)) {
-                return Some(idle.stream);
+            if idle.stream.is_quiet() && (!is_old || idle.stream.is_quiet_for_kernel()) {
+                return idle.charge.take().map(|charge| (idle.stream, charge));
             }
         }
+    }
+
+    /// Closes one that is charged so; whether there was one.
+    pub(super) fn evict(&self, is_its: &dyn Fn(&Charge) -> bool) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        let Some(at) = idle.iter().position(|idle| idle.charge.charge().is_some_and(is_its)) else {
+            return false;
+        };
+        idle.swap_remove(at);
+        self.total.set(self.total.get() - 1);
+        true
     }
 
     pub(super) fn sweep(&self, now: Moment, timeout: Duration) {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
-        idle.retain(|idle| idle.since + timeout > now && is_quiet(&idle.stream));
+        idle.retain_mut(|idle| idle.since + timeout > now && idle.stream.is_quiet());
         self.total.set(self.total.get() - (before - idle.len()));
     }
 }
@@ -68,17 +77,6 @@ impl Drop for Slot {
     fn drop(&mut self) {
         self.total.set(self.total.get() - self.idle.get_mut().len());
     }
-}
-
-/// Whether nothing has arrived, no close and no byte that nobody asked for. Costs a system call
-/// only if something may have.
-fn is_quiet(stream: &TcpStream) -> bool {
-    matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
-}
-
-fn is_quiet_for_kernel(stream: &TcpStream) -> bool {
-    let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
-    matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]

@@ -9,12 +9,18 @@ mod world;
 
 mod bodies;
 mod bytes;
+mod cors;
+mod datagrams;
 mod exchanges;
 mod failures;
 mod flows;
+mod http2;
 mod life;
 mod mirrors;
 mod policies;
 mod refused;
+mod resilience;
+mod retries;
 mod routes;
+mod tls;
 mod upgrades;

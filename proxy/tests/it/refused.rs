@@ -64,8 +64,7 @@ fn malformed_requests_are_answered_and_closed() {
 fn what_is_not_http_is_closed_without_a_word() {
     let backend = Backend::echo("b");
     let mut world = Plan::new(&[backend.address]).start();
-    for text in ["\x16\x03\x01\x02\x00\x01", "SSH-2.0-x\r\n", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "\0\0\0\0"]
-    {
+    for text in ["\x16\x03\x01\x02\x00\x01", "SSH-2.0-x\r\n", "PRI * HTTP/2.0\r\n\r\nSX", "\0\0\0\0"] {
         let mut client = Peer::connect(world.gateway);
         client.send(text);
         assert!(client.is_closed(), "{text:?}");

@@ -19,6 +19,7 @@ use model::service::{
     AppProtocol, Backend, BackendId, Endpoint, Frontend, GatewayAddr, GatewayPort, Listener, ObjectRef,
 };
 use model::tls::UpstreamSecurity;
+use model::traffic::TrafficPolicy;
 use model::workload::{EndpointId, Protocol, Workload};
 use proxy::{Config, Limits, ListenerKind, Proxy};
 
@@ -35,8 +36,12 @@ pub(crate) struct Plan {
     pub(crate) service_routes: Option<RouteTable>,
     /// Pods of this node by the last byte of their address, with their policies.
     pub(crate) pods: HashMap<u8, EndpointPolicy>,
+    /// Of every service.
+    pub(crate) traffic: Arc<TrafficPolicy>,
     pub(crate) limits: Limits,
     pub(crate) hostname: Option<&'static str>,
+    /// What every service says that it speaks.
+    pub(crate) protocol: AppProtocol,
     pub(crate) added: i64,
 }
 
@@ -102,8 +107,18 @@ impl Plan {
         self
     }
 
+    pub(crate) fn traffic(mut self, traffic: TrafficPolicy) -> Self {
+        self.traffic = Arc::new(traffic);
+        self
+    }
+
     pub(crate) fn limits(mut self, change: impl FnOnce(&mut Limits)) -> Self {
         change(&mut self.limits);
+        self
+    }
+
+    pub(crate) fn speaks(mut self, protocol: AppProtocol) -> Self {
+        self.protocol = protocol;
         self
     }
 
@@ -122,7 +137,11 @@ impl Plan {
             workloads.insert(pod(*last), Arc::new(workload(*last)));
             policies.insert(EndpointId(u32::from(*last)), Arc::new(policy.clone()));
         }
-        let backends = self.services.iter().enumerate().map(|(at, list)| backend(at, list));
+        let backends = self
+            .services
+            .iter()
+            .enumerate()
+            .map(|(at, list)| Backend { protocol: self.protocol, ..backend(at, list, &self.traffic) });
         let listener = Listener {
             gateway: ObjectRef { kind: "Gateway", namespace: "test".into(), name: "gateway".into() },
             name: "http".into(),
@@ -192,7 +211,7 @@ impl World {
             record = self.reader.pop();
             record.is_some()
         });
-        record.unwrap()
+        *record.unwrap()
     }
 
     /// Whether no further record is there.
@@ -202,7 +221,7 @@ impl World {
 
     /// The records that are there.
     pub(crate) fn flows_left(&mut self) -> Vec<FlowRecord> {
-        std::iter::from_fn(|| self.reader.pop()).collect()
+        std::iter::from_fn(|| self.reader.pop()).map(|record| *record).collect()
     }
 }
 
@@ -223,7 +242,7 @@ fn workload(last: u8) -> Workload {
     }
 }
 
-fn backend(at: usize, endpoints: &[SocketAddr]) -> Backend {
+fn backend(at: usize, endpoints: &[SocketAddr], traffic: &Arc<TrafficPolicy>) -> Backend {
     let endpoint = |address: &SocketAddr| Endpoint {
         address: EndpointAddr(*address),
         ready: true,
@@ -236,7 +255,7 @@ fn backend(at: usize, endpoints: &[SocketAddr]) -> Backend {
         port: 80,
         protocol: AppProtocol::Unspecified,
         endpoints: endpoints.iter().map(endpoint).collect(),
-        traffic: Arc::default(),
+        traffic: traffic.clone(),
         security: UpstreamSecurity::Cleartext,
     }
 }

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
 
 use model::address::EndpointAddr;
+use model::flow::HttpVersion;
 use socket2::SockRef;
 
 use super::{Ports, dial};
@@ -27,7 +28,13 @@ fn redirected_traffic_leaves_from_our_ports_with_our_mark() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let key = |to: &TcpListener| Key { endpoint: EndpointAddr(to.local_addr().unwrap()), source: None };
+    let version = HttpVersion::Http1;
+    let key = |to: &TcpListener| Key {
+        endpoint: EndpointAddr(to.local_addr().unwrap()),
+        source: None,
+        version,
+        tls: None,
+    };
     let config = Config { transparent: true, ..Config::default() };
     let range = 61_100..=61_102;
     runtime.block_on(async {

@@ -1,0 +1,219 @@
+//! The driver of a client's HTTP/2 connection: it begins a task for every stream, and ends the
+//! connection when it is idle, drained or abused.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use codec::h2::{Role, StreamId, text};
+use model::flow::{FlowReason, FlowVerdict};
+
+use super::connection::{Connection, Io, Over, READ_LEAST};
+use super::reading::{Reading, ends};
+use super::stream::{Asked, Stream};
+use crate::accepted::Carrier;
+use crate::addressed::{Addressed, Addressing};
+use crate::buffer::{Account, Buffer};
+use crate::client::Client;
+use crate::connection;
+use crate::flow::Carried;
+use crate::live::Signal;
+use crate::worker::Worker;
+
+/// How a connection is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Closing {
+    /// So that the last bytes are read.
+    Gently,
+    /// By a reset.
+    Reset,
+}
+
+/// Serves the requests of a client that speaks HTTP/2, its first bytes in the input. Streams still
+/// under way at its end fail.
+pub(crate) async fn serve(client: &mut Client) -> Closing {
+    let worker = client.worker.clone();
+    let limits = worker.config.limits.http2();
+    let scheme = client.stream().scheme();
+    let connection = Connection::new(Role::Server, &limits, scheme, &worker.stats);
+    let streams = Streams {
+        worker: worker.clone(),
+        connection: connection.clone(),
+        carrier: client.addressed.accepted.carrier(),
+        ends: client.addressed.ends.clone(),
+        address: client.address.clone(),
+        carried: client.carried.clone(),
+        text: Vec::new(),
+    };
+    let mut driver = Driver { worker: &worker, client, streams, busy: false, leaving: false };
+    driver.arm();
+    let ending = Ending(&connection);
+    let over = poll_fn(|context| driver.poll(context)).await;
+    drop(ending);
+    driver.conclude(over)
+}
+
+/// Has the streams of a connection fail when its driver ends, however it does.
+pub(super) struct Ending<'c>(pub(super) &'c Connection);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+struct Driver<'d> {
+    worker: &'d Rc<Worker>,
+    client: &'d mut Client,
+    streams: Streams,
+    /// Streams are under way.
+    busy: bool,
+    /// GOAWAY has been said.
+    leaving: bool,
+}
+
+impl Driver<'_> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Over> {
+        while let Some(signal) = self.client.live().poll(context) {
+            match signal {
+                Signal::Deadline if self.busy => self.end_stalled(),
+                Signal::Deadline if self.leaving => return Poll::Ready(Over::Done),
+                Signal::Deadline => {
+                    self.worker.stats.limit_idle_timeout.add();
+                    self.leave();
+                }
+                Signal::Judge => self.judge(),
+            }
+        }
+        if self.client.live().is_draining() && !self.leaving {
+            self.leave();
+        }
+        let worker = self.worker;
+        let client = &mut *self.client;
+        let mut io = Io {
+            stream: &mut client.addressed.accepted.stream,
+            input: &mut client.input,
+            clock: &worker.clock,
+            max: worker.config.limits.buffer_bytes.max(READ_LEAST),
+        };
+        let (connection, streams) = (self.streams.connection.clone(), &mut self.streams);
+        let polled = connection.poll(&mut io, &mut |id, _| streams.begin(id), context);
+        let busy = connection.held() > 0;
+        if busy != self.busy {
+            self.busy = busy;
+            self.arm();
+        }
+        polled
+    }
+
+    /// Sets the deadline for what is awaited.
+    fn arm(&self) {
+        let limits = &self.worker.config.limits;
+        let timeout = match (self.busy, self.leaving) {
+            (true, _) => limits.stall_timeout / STALL_CHECKS,
+            (false, true) => limits.linger_timeout,
+            (false, false) => limits.idle_timeout,
+        };
+        self.client.live().arm(self.worker.clock.coarse() + timeout);
+    }
+
+    /// Takes no more requests, but those already on their way.
+    fn leave(&mut self) {
+        self.leaving = true;
+        self.streams.connection.engine_mut().go_away();
+        self.arm();
+    }
+
+    /// A new Snapshot: the streams judge themselves; those to come follow it.
+    fn judge(&mut self) {
+        self.client.addressed.refresh(self.worker);
+        self.streams.ends = self.client.addressed.ends.clone();
+        if self.streams.ends.is_closed() && !self.leaving {
+            self.worker.stats.revoked.add();
+            self.client.end_for(FlowVerdict::Denied, FlowReason::PolicyRevoked);
+            self.leave();
+        }
+    }
+
+    fn end_stalled(&self) {
+        let timeout = self.worker.config.limits.stall_timeout;
+        let before = self.worker.clock.now().0.saturating_sub(timeout.as_nanos() as u64);
+        for _ in 0..self.streams.connection.end_stalled(before) {
+            self.worker.stats.limit_stall_timeout.add();
+        }
+        self.arm();
+    }
+
+    fn conclude(&mut self, over: Over) -> Closing {
+        match over {
+            Over::Done => Closing::Gently,
+            Over::Closed => {
+                self.client.eof = true;
+                Closing::Gently
+            }
+            Over::Failed(error) => {
+                let limit = error.limit.is_some();
+                let reason = if limit { FlowReason::Limit } else { FlowReason::BadRequest };
+                self.client.end_for(FlowVerdict::Failed, reason);
+                Closing::Gently
+            }
+            Over::NoMemory => {
+                self.client.end_for(FlowVerdict::Failed, FlowReason::Limit);
+                Closing::Reset
+            }
+        }
+    }
+}
+
+/// How often within the stall time-out streams are looked at.
+const STALL_CHECKS: u32 = 4;
+
+/// What the streams of a connection have in common.
+struct Streams {
+    worker: Rc<Worker>,
+    connection: Rc<Connection>,
+    carrier: Carrier,
+    ends: Rc<Addressing>,
+    address: Rc<str>,
+    carried: Rc<Carried>,
+    /// Room for a head.
+    text: Vec<u8>,
+}
+
+impl Streams {
+    /// Begins the task of a stream whose head has come.
+    fn begin(&mut self, id: StreamId) {
+        let Some(fields) = self.connection.engine_mut().head(id) else { return };
+        let signals = self.connection.enter(id);
+        let whole = ends(&self.connection, id);
+        let is_connect = fields.method() == b"CONNECT";
+        let asked = Asked {
+            head: fields.method() == b"HEAD",
+            connect: is_connect && fields.protocol().is_none(),
+            websocket: fields.protocol().map(|_| Vec::new()),
+        };
+        let reading = Reading::after(&fields, whole, is_connect);
+        self.text.clear();
+        let said = text::request_text(&fields, whole, self.nonce(), &mut self.text);
+        self.connection.engine_mut().recycle(fields);
+
+        let stream = Stream::of_client(&self.connection, id, signals, (asked, reading));
+        let stream = crate::stream::Stream::Http2(Box::new(stream));
+        let accepted = self.carrier.accept(&self.worker, stream);
+        let addressed = Addressed { accepted, ends: self.ends.clone() };
+        let mut input = Buffer::new(&self.worker.buffers);
+        input.extend(&self.text);
+        let (address, carried) = (self.address.clone(), self.carried.clone());
+        let client = Client::of_stream(&self.worker, addressed, input, (address, carried));
+        let malformed = said.err().map(text::MalformedRequest::status);
+        self.worker.stats.streams.add();
+        let task = connection::stream(client, malformed);
+        tokio::task::spawn_local(Account::pays(self.carrier.payer(), task));
+    }
+
+    /// Random bytes for a key that the client's HTTP/2 does not have.
+    fn nonce(&self) -> [u8; 16] {
+        let (high, low) = (self.worker.random(), self.worker.random());
+        (u128::from(high) << 64 | u128::from(low)).to_be_bytes()
+    }
+}

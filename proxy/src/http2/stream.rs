@@ -1,0 +1,212 @@
+//! One HTTP/2 stream as a byte stream of HTTP/1.1 text, for those who read and write such.
+//!
+//! Of a client's stream the request's text is read and the answer's written; of a stream to an
+//! endpoint the other way round, and it is opened once the head of the request is whole.
+
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use codec::h2::{ErrorCode, Fields, StreamId};
+use tokio::io::ReadBuf;
+
+use super::connection::{Connection, Signals};
+use super::reading::Reading;
+use super::upstream::Place;
+use super::writing::Writing;
+
+/// See the module.
+pub(crate) struct Stream {
+    pub(super) connection: Rc<Connection>,
+    pub(super) side: Side,
+    pub(super) asked: Asked,
+    pub(super) reading: Reading,
+    pub(super) writing: Writing,
+    /// Text to be read, and how much of it has been.
+    pub(super) text: Vec<u8>,
+    pub(super) text_read: usize,
+    /// Why it could not be opened.
+    pub(super) failed: Option<ErrorKind>,
+}
+
+/// Whose stream it is, and its name.
+pub(super) enum Side {
+    /// A client's.
+    Client(StreamId, Rc<Signals>),
+    /// To an endpoint, not opened yet: a stream of the connection is kept for it.
+    Reserved { _place: Place },
+    /// To an endpoint. Where in all bytes sent it begins.
+    Endpoint(StreamId, Rc<Signals>, u64),
+}
+
+/// What was asked, as far as the form of the answer depends on it.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    pub(super) head: bool,
+    pub(super) connect: bool,
+    /// `websocket` was asked for, with this key.
+    pub(super) websocket: Option<Vec<u8>>,
+}
+
+impl Stream {
+    /// A client's, whose head has been read. `tunnels`: it asks for a tunnel, so that what follows
+    /// are bytes.
+    pub(super) fn of_client(
+        connection: &Rc<Connection>,
+        id: StreamId,
+        signals: Rc<Signals>,
+        (asked, reading): (Asked, Reading),
+    ) -> Self {
+        Self::new(connection, Side::Client(id, signals), asked, reading)
+    }
+
+    /// One to an endpoint, not opened yet.
+    pub(super) fn to_endpoint(connection: &Rc<Connection>, place: Place) -> Self {
+        Self::new(connection, Side::Reserved { _place: place }, Asked::default(), Reading::Head)
+    }
+
+    fn new(connection: &Rc<Connection>, side: Side, asked: Asked, reading: Reading) -> Self {
+        Self {
+            connection: connection.clone(),
+            side,
+            asked,
+            reading,
+            writing: Writing::default(),
+            text: Vec::new(),
+            text_read: 0,
+            failed: None,
+        }
+    }
+
+    /// Its name, once it has one.
+    pub(super) fn named(&self) -> Option<(StreamId, &Rc<Signals>)> {
+        match &self.side {
+            Side::Client(id, signals) | Side::Endpoint(id, signals, ..) => Some((*id, signals)),
+            Side::Reserved { .. } => None,
+        }
+    }
+
+    /// How the peer reset it, if it did.
+    pub(crate) fn reset_code(&self) -> Option<ErrorCode> {
+        self.named().and_then(|(_, signals)| signals.reset.get())
+    }
+
+    /// Whether the endpoint is known not to have looked at the request: it refused the stream, or
+    /// nothing of it was sent.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        match &self.side {
+            Side::Client(..) => false,
+            Side::Reserved { .. } => self.failed != Some(ErrorKind::InvalidData),
+            Side::Endpoint(_, signals, begin) => match signals.reset.get() {
+                Some(code) => code == ErrorCode::REFUSED_STREAM,
+                None => self.connection.is_over() && !self.connection.has_written(*begin),
+            },
+        }
+    }
+
+    /// An error if the stream can neither be read nor written any more.
+    pub(super) fn broken(&self) -> io::Result<()> {
+        if let Some(kind) = self.failed {
+            return Err(kind.into());
+        }
+        if self.reset_code().is_some() || self.connection.is_over() {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
+        Ok(())
+    }
+
+    /// Remembers whom to wake.
+    pub(super) fn register(&self, context: &Context<'_>) {
+        match self.named() {
+            Some((_, signals)) => signals.register(context),
+            None => self.connection.register(context),
+        }
+    }
+
+    pub(crate) fn poll_read_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.register(context);
+        if self.text_read < self.text.len() || self.may_read()? { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    pub(crate) fn poll_read(
+        &mut self,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.register(context);
+        let before = room.filled().len();
+        loop {
+            self.give_text(room);
+            if room.remaining() == 0 || !self.may_read()? {
+                break;
+            }
+            if !self.read(room)? {
+                // The end of the stream.
+                return Poll::Ready(Ok(()));
+            }
+        }
+        if room.filled().len() > before { Poll::Ready(Ok(())) } else { Poll::Pending }
+    }
+
+    fn give_text(&mut self, room: &mut ReadBuf<'_>) {
+        let left = &self.text[self.text_read..];
+        let count = left.len().min(room.remaining());
+        room.put_slice(&left[..count]);
+        self.text_read += count;
+        if self.text_read == self.text.len() {
+            self.text.clear();
+            self.text_read = 0;
+        }
+    }
+
+    pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.broken()?;
+        self.register(context);
+        let written = self.write(bytes);
+        if let (Side::Reserved { .. }, Poll::Ready(Err(error))) = (&self.side, &written) {
+            self.failed = Some(error.kind());
+        }
+        written
+    }
+
+    /// Ends our direction. What was promised and not written cannot be made up for: a reset.
+    pub(crate) fn poll_shutdown(&mut self) -> Poll<io::Result<()>> {
+        let Some((id, _)) = self.named() else { return Poll::Ready(Ok(())) };
+        if self.writing.is_done() {
+            return Poll::Ready(Ok(()));
+        }
+        if !self.writing.is_open_ended() {
+            self.reset(ErrorCode::INTERNAL_ERROR);
+            return Poll::Ready(Err(ErrorKind::WriteZero.into()));
+        }
+        self.connection.engine_mut().send_data(id, &[], true);
+        self.writing = Writing::Done;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Resets the stream.
+    pub(crate) fn reset(&mut self, code: ErrorCode) {
+        if let Some((id, _)) = self.named() {
+            self.connection.engine_mut().reset(id, code);
+        }
+    }
+
+    /// A header list is done with.
+    pub(super) fn recycle(&self, fields: Fields) {
+        self.connection.engine_mut().recycle(fields);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        if let Some((id, _)) = self.named() {
+            self.connection.leave(id);
+        }
+    }
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("http2::Stream").field("id", &self.named().map(|(id, _)| id)).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,259 @@
+//! The HTTP/2 connections to one endpoint, each shared by many requests.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io::{self, ErrorKind};
+use std::rc::Rc;
+use std::time::Duration;
+
+use codec::h2::Role;
+use tokio::sync::watch;
+
+use super::connection::{Connection, Io, Over, READ_LEAST};
+use super::server::Ending;
+use super::stream::Stream;
+use crate::buffer::Buffer;
+use crate::clock::Moment;
+use crate::resilience::{Charge, Parked};
+use crate::stream::Stream as Transport;
+use crate::worker::Worker;
+
+/// A connection that nobody used for so long is asked whether it is still there.
+const PING_AFTER: Duration = Duration::from_secs(5);
+const PING: [u8; 8] = *b"weirping";
+
+/// The connections of one key.
+#[derive(Default)]
+pub(crate) struct Shared {
+    connections: RefCell<Vec<Rc<Opened>>>,
+    attempts: RefCell<Vec<Attempt>>,
+}
+
+/// One connection.
+pub(super) struct Opened {
+    connection: Rc<Connection>,
+    /// Streams that are kept for requests and not opened yet.
+    reserved: Cell<usize>,
+    /// When a stream was last begun, or was there.
+    used: Cell<Moment>,
+    /// Counts it at its endpoint and Service, as one that can take further requests.
+    _charge: Parked,
+}
+
+/// A connection being opened, and how many requests wait for it.
+struct Attempt {
+    outcome: watch::Receiver<Option<Outcome>>,
+    waiting: Rc<Cell<usize>>,
+}
+
+type Outcome = Result<(), ErrorKind>;
+
+/// The duty to open a connection: requests wait for what becomes of it.
+pub(crate) struct Opening(watch::Sender<Option<Outcome>>);
+
+/// What a request can do.
+pub(crate) enum Chance {
+    /// Use this stream.
+    Stream(Stream),
+    /// Open a connection.
+    Open(Opening),
+}
+
+/// A place among the streams of a connection, kept until this is dropped.
+pub(super) struct Place(Rc<Opened>);
+
+impl Place {
+    fn of(opened: &Rc<Opened>) -> Self {
+        opened.reserved.set(opened.reserved.get() + 1);
+        Self(opened.clone())
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.reserved.set(self.0.reserved.get() - 1);
+    }
+}
+
+impl Opened {
+    /// Streams to be had. How many the endpoint allows is known once its SETTINGS have come: until
+    /// then there is the first request's alone, so that the endpoint has to refuse none.
+    fn free(&self) -> usize {
+        if self.connection.is_over() || !self.connection.is_settled() {
+            return 0;
+        }
+        self.connection.engine().streams_free().saturating_sub(self.reserved.get())
+    }
+
+    fn is_busy(&self) -> bool {
+        self.reserved.get() > 0 || self.connection.held() > 0
+    }
+
+    /// After a pause: whether the endpoint is still there. If not, the connection is dropped.
+    async fn is_alive(&self, worker: &Worker) -> bool {
+        let now = worker.clock.coarse();
+        if self.used.replace(now) + PING_AFTER > now {
+            return true;
+        }
+        let answered = self.connection.ping(PING);
+        let timeout = worker.config.limits.http2_ping_timeout;
+        if tokio::time::timeout(timeout, answered).await == Ok(true) {
+            return true;
+        }
+        if !self.connection.is_over() {
+            worker.stats.limit_http2_ping_timeout.add();
+        }
+        self.connection.cut();
+        false
+    }
+}
+
+impl Opening {
+    fn conclude(&self, outcome: Outcome) {
+        self.0.send_replace(Some(outcome));
+    }
+}
+
+impl Shared {
+    /// A stream of an open connection; or, when all are full, that of one being opened; or the
+    /// duty to open one.
+    ///
+    /// # Errors
+    /// The connection waited for could not be opened.
+    pub(crate) async fn stream(&self, worker: &Worker) -> io::Result<Chance> {
+        loop {
+            let found = self.connections.borrow().iter().find(|opened| opened.free() > 0).cloned();
+            if let Some(opened) = found {
+                let place = Place::of(&opened);
+                if opened.is_alive(worker).await && !opened.connection.is_over() {
+                    return Ok(Chance::Stream(Stream::to_endpoint(&opened.connection, place)));
+                }
+                self.connections.borrow_mut().retain(|other| !Rc::ptr_eq(other, &opened));
+                continue;
+            }
+            let max = worker.config.limits.http2.streams as usize;
+            match self.attempt(max) {
+                Some(attempt) => attempt.wait(worker.config.limits.connect_timeout).await?,
+                None => return Ok(Chance::Open(self.begin())),
+            }
+        }
+    }
+
+    /// An attempt that so few wait for that they will find room on its connection.
+    fn attempt(&self, max: usize) -> Option<Attempt> {
+        // One that was given up is known by nobody else.
+        self.attempts.borrow_mut().retain(Attempt::is_open);
+        let attempts = self.attempts.borrow();
+        let joined = attempts.iter().find(|attempt| attempt.waiting.get() + 1 < max)?;
+        Some(Attempt { outcome: joined.outcome.clone(), waiting: joined.waiting.clone() })
+    }
+
+    fn begin(&self) -> Opening {
+        let (sender, outcome) = watch::channel(None);
+        self.attempts.borrow_mut().push(Attempt { outcome, waiting: Rc::default() });
+        Opening(sender)
+    }
+
+    /// A connection was opened, by whom had the duty: its first stream.
+    pub(crate) fn opened(
+        &self,
+        worker: &Rc<Worker>,
+        opening: Opening,
+        transport: Transport,
+        charge: Charge,
+    ) -> Stream {
+        let limits = worker.config.limits.http2();
+        let connection = Connection::new(Role::Client, &limits, transport.scheme(), &worker.stats);
+        let used = Cell::new(worker.clock.coarse());
+        let opened =
+            Rc::new(Opened { connection, reserved: Cell::new(0), used, _charge: Parked::new(charge) });
+        let stream = Stream::to_endpoint(&opened.connection, Place::of(&opened));
+        self.connections.borrow_mut().push(opened.clone());
+        tokio::task::spawn_local(drive(worker.clone(), opened.connection.clone(), transport, opening));
+        stream
+    }
+
+    /// It could not be opened.
+    pub(crate) fn failed(opening: &Opening, error: &io::Error) {
+        opening.conclude(Err(error.kind()));
+    }
+
+    /// Lets go of connections that are over, and says goodbye to those idle for too long. Whether
+    /// none is left.
+    pub(crate) fn sweep(&self, now: Moment, timeout: Duration) -> bool {
+        self.attempts.borrow_mut().retain(Attempt::is_open);
+        let mut connections = self.connections.borrow_mut();
+        connections.retain(|opened| {
+            let connection = &opened.connection;
+            if opened.is_busy() {
+                opened.used.set(now);
+            } else if connection.engine().is_closing() {
+                // It had the time since the last sweep to say so.
+                connection.cut();
+            } else if opened.used.get() + timeout <= now {
+                connection.engine_mut().go_away();
+            }
+            !connection.is_over()
+        });
+        connections.is_empty() && self.attempts.borrow().is_empty()
+    }
+}
+
+impl Attempt {
+    /// Nothing is known of it yet, and somebody is at it.
+    fn is_open(&self) -> bool {
+        self.outcome.has_changed().is_ok() && self.outcome.borrow().is_none()
+    }
+
+    /// Waits until it is over, by success or because who had the duty gave up.
+    async fn wait(mut self, timeout: Duration) -> io::Result<()> {
+        let _waiting = Waiting::new(&self.waiting);
+        let over = tokio::time::timeout(timeout, self.outcome.wait_for(Option::is_some));
+        match over.await?.map(|outcome| *outcome) {
+            Ok(Some(Err(kind))) => Err(kind.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Counts one that waits.
+struct Waiting(Rc<Cell<usize>>);
+
+impl Waiting {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+/// Moves the bytes of a connection until it is over. Those who wait for it are told when the
+/// endpoint's SETTINGS have come.
+async fn drive(worker: Rc<Worker>, connection: Rc<Connection>, mut transport: Transport, opening: Opening) {
+    let _ending = Ending(&connection);
+    let mut input = Buffer::new(&worker.buffers);
+    let max = worker.config.limits.buffer_bytes.max(READ_LEAST);
+    let mut opening = Some(opening);
+    let over = poll_fn(|context| {
+        let mut io = Io { stream: &mut transport, input: &mut input, clock: &worker.clock, max };
+        let polled = connection.poll(&mut io, &mut |_, _| {}, context);
+        if connection.is_settled()
+            && let Some(opening) = opening.take()
+        {
+            opening.conclude(Ok(()));
+        }
+        polled
+    })
+    .await;
+    if let Some(opening) = opening {
+        opening.conclude(Err(ErrorKind::ConnectionReset));
+    }
+    if let Over::Failed(error) = over {
+        tracing::debug!("an endpoint broke HTTP/2: {error}");
+    }
+}

@@ -1,0 +1,184 @@
+//! The life of HTTP/2 connections: how they are drained, closed, revoked, and defended.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use model::flow::{FlowReason, FlowVerdict};
+use model::service::AppProtocol;
+
+use super::peer::{Endpoint, block_on, connect, connect_from, get, request, until};
+use crate::backend::Backend;
+use crate::client::{PATIENCE, pod};
+use crate::world::{Plan, http, identity, ingress, nothing, only};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const GOAWAY: u8 = 7;
+
+/// A frame on stream 0.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let mut frame = vec![length[1], length[2], length[3], kind, flags];
+    frame.extend_from_slice(&stream.to_be_bytes());
+    frame.extend_from_slice(payload);
+    frame
+}
+
+/// Reads frames until the end, and returns the code of the last GOAWAY.
+fn goaway_code(stream: &mut TcpStream) -> Option<u32> {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut bytes = Vec::new();
+    drop(stream.read_to_end(&mut bytes));
+    let (mut rest, mut code) = (&bytes[..], None);
+    while rest.len() >= 9 {
+        let length = usize::from(rest[0]) << 16 | usize::from(rest[1]) << 8 | usize::from(rest[2]);
+        if rest[3] == GOAWAY {
+            code = Some(u32::from_be_bytes(rest[13..17].try_into().unwrap()));
+        }
+        rest = &rest[9 + length..];
+    }
+    code
+}
+
+#[test]
+fn a_flood_ends_its_connection_and_is_counted() {
+    let backend = Backend::echo("one");
+    let mut world = Plan::new(&[backend.address]).start();
+    let mut stream = TcpStream::connect(world.gateway).unwrap();
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    for _ in 0..10_000 {
+        bytes.extend(frame(6, 0, 0, b"12345678"));
+    }
+    drop(stream.write_all(&bytes));
+    assert_eq!(goaway_code(&mut stream), Some(0xb));
+    let stats = world.proxy().stats();
+    assert_eq!(stats.limit_http2_pings, 1);
+    assert_eq!(world.flow().reason, FlowReason::Limit);
+}
+
+#[test]
+fn a_broken_frame_ends_its_connection() {
+    let backend = Backend::echo("one");
+    let mut world = Plan::new(&[backend.address]).start();
+    let mut stream = TcpStream::connect(world.gateway).unwrap();
+    let mut bytes = PREFACE.to_vec();
+    bytes.extend(frame(4, 0, 0, &[]));
+    // DATA on stream 0.
+    bytes.extend(frame(0, 0, 0, b"x"));
+    stream.write_all(&bytes).unwrap();
+    assert_eq!(goaway_code(&mut stream), Some(1));
+    assert_eq!(world.flow().reason, FlowReason::BadRequest);
+}
+
+#[test]
+fn a_connection_without_requests_is_closed() {
+    let backend = Backend::echo("one");
+    let world = Plan::new(&[backend.address]).limits(|l| l.idle_timeout = Duration::from_millis(150)).start();
+    let mut stream = TcpStream::connect(world.gateway).unwrap();
+    stream.write_all(PREFACE).unwrap();
+    stream.write_all(&frame(4, 0, 0, &[])).unwrap();
+    assert_eq!(goaway_code(&mut stream), Some(0));
+    assert_eq!(world.proxy().stats().limit_idle_timeout, 1);
+}
+
+#[test]
+fn a_drain_lets_streams_finish() {
+    let endpoint = Endpoint::script(|(request, mut respond), own| async move {
+        let asked = super::peer::Asked::of(request).await.unwrap();
+        own.keep(asked);
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        stream.send_data(Bytes::from_static(b"late"), true).unwrap();
+    });
+    let mut world = Plan::new(&[endpoint.address]).speaks(AppProtocol::H2c).start();
+    let proxy = world.proxy.take().unwrap();
+    block_on(async {
+        let mut client = connect(world.gateway).await;
+        let asking = tokio::spawn(async move {
+            let answer = get(&mut client, "/").await.unwrap();
+            (answer, client)
+        });
+        until("the request is there", || endpoint.requests() == 1).await;
+        let drained = tokio::task::spawn_blocking(move || proxy.drain(PATIENCE));
+        let (answer, client) = asking.await.unwrap();
+        assert_eq!(answer.text(), "late");
+        drained.await.unwrap();
+        // The connection has said goodbye.
+        assert!(client.ready().await.is_err());
+    });
+}
+
+#[test]
+fn a_policy_change_ends_the_streams_that_it_forbids() {
+    let endpoint =
+        Endpoint::start(pod(20), h2::server::Builder::new(), |(request, mut respond), own| async move {
+            let asked = super::peer::Asked::of(request).await.unwrap();
+            own.keep(asked);
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            stream.send_data(Bytes::from_static(b"some"), false).unwrap();
+            std::future::poll_fn(|context| stream.poll_reset(context)).await.unwrap();
+        });
+    let policy = |path| ingress(only(identity(10), http("GET", path)));
+    let plan = Plan::new(&[endpoint.address]).speaks(AppProtocol::H2c).pod(10, Default::default());
+    let mut world = plan.clone().pod(20, policy("/.*")).start();
+    block_on(async {
+        let client = connect_from(10, world.gateway).await;
+        let mut streams = Vec::new();
+        for path in ["/stays", "/goes"] {
+            let mut client = client.clone().ready().await.unwrap();
+            let (response, _) = client.send_request(request("GET", path).body(()).unwrap(), true).unwrap();
+            let mut body = response.await.unwrap().into_body();
+            assert_eq!(body.data().await.unwrap().unwrap(), "some");
+            streams.push(body);
+        }
+        world.publish(&plan.clone().pod(20, policy("/stays")));
+        assert!(streams[1].data().await.unwrap().is_err());
+        let stays = tokio::time::timeout(Duration::from_millis(300), streams[0].data()).await;
+        assert!(stays.is_err(), "{stays:?}");
+        world.publish(&plan.clone().pod(20, ingress(nothing())));
+        assert!(streams[0].data().await.unwrap().is_err());
+    });
+    for _ in 0..2 {
+        let record = world.flow();
+        assert_eq!((record.verdict, record.reason), (FlowVerdict::Denied, FlowReason::PolicyRevoked));
+    }
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_an_answer_is_not_waited_for() {
+    let body = "x".repeat(200_000);
+    let backend = Backend::always(crate::backend::respond(200, &body));
+    let mut world =
+        Plan::new(&[backend.address]).limits(|l| l.stall_timeout = Duration::from_millis(300)).start();
+    block_on(async {
+        let mut client = connect(world.gateway).await.ready().await.unwrap();
+        let (response, _) = client.send_request(request("GET", "/").body(()).unwrap(), true).unwrap();
+        let mut body = response.await.unwrap().into_body();
+        // No window is given back.
+        let error = loop {
+            if let Err(error) = body.data().await.expect("an end before the end") {
+                break error;
+            }
+        };
+        assert!(error.is_reset(), "{error}");
+    });
+    assert!(world.proxy().stats().limit_stall_timeout >= 1);
+    world.flow();
+}
+
+#[test]
+fn an_idle_connection_to_an_endpoint_is_closed() {
+    let endpoint = Endpoint::echo("one");
+    let plan = Plan::new(&[endpoint.address]).speaks(AppProtocol::H2c);
+    let world = plan.limits(|limits| limits.idle_upstream_timeout = Duration::from_millis(100)).start();
+    block_on(async {
+        let mut client = connect(world.gateway).await;
+        get(&mut client, "/").await.unwrap();
+        until("closed", || endpoint.open() == 0).await;
+        get(&mut client, "/").await.unwrap();
+    });
+    assert_eq!(endpoint.connections(), 2);
+}

@@ -1,0 +1,7 @@
+//! TLS at Gateways and towards endpoints.
+
+mod clients;
+mod entry;
+mod fixture;
+mod origin;
+mod streams;
