@@ -82,7 +82,7 @@ impl Reader<'_> {
                 let line = node.get(field).map_or(node.line, |value| value.line);
                 let problem = Problem::error(message).at(self.at(line)).field(field);
                 let kind = node.get("kind").and_then(Node::as_str);
-                let policy = Kind::ALL.into_iter().any(|k| k.is_policy() && Some(k.as_str()) == kind);
+                let policy = Kind::ALL.iter().copied().any(|k| k.is_policy() && Some(k.as_str()) == kind);
                 return self.unidentified(if policy { problem.fatal() } else { problem });
             }
         };
@@ -242,7 +242,7 @@ fn kind_of(meta: TypeMeta<'_>) -> Result<Option<(Kind, bool)>, Kind> {
     if let Some(kind) = Kind::find(group, meta.kind) {
         return Ok(Some((kind, kind.versions().contains(&version))));
     }
-    let same_name = Kind::ALL.into_iter().find(|kind| kind.as_str() == meta.kind);
+    let same_name = Kind::ALL.iter().copied().find(|kind| kind.as_str() == meta.kind);
     match same_name {
         Some(kind) if group.is_empty() || !COMMON_NAMES.contains(&kind) => Err(kind),
         _ => Ok(None),
@@ -258,7 +258,7 @@ fn meant(meta: TypeMeta<'_>) -> Option<Kind> {
         [written, singular].iter().any(|name| name.eq_ignore_ascii_case(own))
             || written.eq_ignore_ascii_case(kind.plural())
     };
-    Kind::ALL.into_iter().filter(|kind| kind.group() == group).find(same)
+    Kind::ALL.iter().copied().filter(|kind| kind.group() == group).find(same)
 }
 
 type KeyError = (&'static str, u32, &'static str);

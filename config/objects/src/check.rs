@@ -7,7 +7,10 @@ mod cilium;
 mod core;
 mod filter;
 mod gateway;
+mod grpc_route;
 mod http_route;
+mod policy;
+mod route;
 mod syntax;
 
 use crate::object::Object;
@@ -31,10 +34,18 @@ pub fn check(object: &Object) -> Vec<Fault> {
         Object::Namespace(_) => {}
         Object::Pod(pod) => core::pod(&mut c, pod),
         Object::Service(service) => core::service(&mut c, service),
+        Object::Secret(secret) => core::secret(&mut c, secret),
+        Object::ConfigMap(map) => core::config_map(&mut c, map),
         Object::EndpointSlice(slice) => core::endpoint_slice(&mut c, slice),
         Object::GatewayClass(class) => gateway::gateway_class(&mut c, class),
         Object::Gateway(gateway) => gateway::gateway(&mut c, gateway),
         Object::HttpRoute(route) => http_route::http_route(&mut c, route),
+        Object::GrpcRoute(route) => grpc_route::grpc_route(&mut c, route),
+        Object::TlsRoute(route) => route::stream_route(&mut c, &**route),
+        Object::TcpRoute(route) => route::stream_route(&mut c, &**route),
+        Object::UdpRoute(route) => route::stream_route(&mut c, &**route),
+        Object::BackendTlsPolicy(policy) => policy::backend_tls(&mut c, policy),
+        Object::BackendTrafficPolicy(policy) => policy::backend_traffic(&mut c, policy),
         Object::ReferenceGrant(grant) => gateway::reference_grant(&mut c, grant),
         Object::CiliumNetworkPolicy(policy) => {
             cilium::policy(&mut c, policy.spec.as_ref(), policy.specs.as_deref(), false);

@@ -2,90 +2,104 @@
 
 use std::fmt;
 
-/// A Kubernetes kind that Weir reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
+/// The group of the Gateway API.
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+/// The versions of the kinds that have been in the Gateway API from the start.
+const OLDEST: &[&str] = &["v1", "v1beta1"];
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $variant:ident: $name:literal, $plural:literal, $group:expr, $versions:expr;)+) => {
+        /// A Kubernetes kind that Weir reads.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Kind {
+            $($(#[$doc])* $variant,)+
+        }
+
+        impl Kind {
+            /// Every kind, in the order of the enum.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            fn facts(self) -> Facts {
+                match self {
+                    $(Self::$variant => Facts {
+                        name: $name, plural: $plural, group: $group, versions: $versions,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+/// What Kubernetes says about a kind.
+struct Facts {
+    name: &'static str,
+    plural: &'static str,
+    group: &'static str,
+    versions: &'static [&'static str],
+}
+
+kinds! {
     /// `v1` Node.
-    Node,
+    Node: "Node", "nodes", "", &["v1"];
     /// `v1` Namespace.
-    Namespace,
+    Namespace: "Namespace", "namespaces", "", &["v1"];
     /// `v1` Pod.
-    Pod,
+    Pod: "Pod", "pods", "", &["v1"];
     /// `v1` Service.
-    Service,
+    Service: "Service", "services", "", &["v1"];
+    /// `v1` Secret.
+    Secret: "Secret", "secrets", "", &["v1"];
+    /// `v1` ConfigMap.
+    ConfigMap: "ConfigMap", "configmaps", "", &["v1"];
     /// `discovery.k8s.io/v1` EndpointSlice.
-    EndpointSlice,
+    EndpointSlice: "EndpointSlice", "endpointslices", "discovery.k8s.io", &["v1"];
     /// `gateway.networking.k8s.io/v1` GatewayClass.
-    GatewayClass,
+    GatewayClass: "GatewayClass", "gatewayclasses", GATEWAY_API, OLDEST;
     /// `gateway.networking.k8s.io/v1` Gateway.
-    Gateway,
+    Gateway: "Gateway", "gateways", GATEWAY_API, OLDEST;
     /// `gateway.networking.k8s.io/v1` HTTPRoute.
-    HttpRoute,
+    HttpRoute: "HTTPRoute", "httproutes", GATEWAY_API, OLDEST;
+    /// `gateway.networking.k8s.io/v1` GRPCRoute.
+    GrpcRoute: "GRPCRoute", "grpcroutes", GATEWAY_API, &["v1", "v1alpha2"];
+    /// `gateway.networking.k8s.io/v1` TLSRoute.
+    TlsRoute: "TLSRoute", "tlsroutes", GATEWAY_API, &["v1", "v1alpha3", "v1alpha2"];
+    /// `gateway.networking.k8s.io/v1` TCPRoute.
+    TcpRoute: "TCPRoute", "tcproutes", GATEWAY_API, &["v1", "v1alpha2"];
+    /// `gateway.networking.k8s.io/v1` UDPRoute.
+    UdpRoute: "UDPRoute", "udproutes", GATEWAY_API, &["v1", "v1alpha2"];
     /// `gateway.networking.k8s.io/v1` ReferenceGrant.
-    ReferenceGrant,
+    ReferenceGrant: "ReferenceGrant", "referencegrants", GATEWAY_API, OLDEST;
+    /// `gateway.networking.k8s.io/v1` BackendTLSPolicy.
+    BackendTlsPolicy: "BackendTLSPolicy", "backendtlspolicies", GATEWAY_API, &["v1", "v1alpha3"];
+    /// `gateway.networking.x-k8s.io/v1alpha1` XBackendTrafficPolicy.
+    BackendTrafficPolicy:
+        "XBackendTrafficPolicy", "xbackendtrafficpolicies", "gateway.networking.x-k8s.io", &["v1alpha1"];
     /// `cilium.io/v2` CiliumNetworkPolicy.
-    CiliumNetworkPolicy,
+    CiliumNetworkPolicy: "CiliumNetworkPolicy", "ciliumnetworkpolicies", "cilium.io", &["v2"];
     /// `cilium.io/v2` CiliumClusterwideNetworkPolicy.
-    CiliumClusterwideNetworkPolicy,
+    CiliumClusterwideNetworkPolicy:
+        "CiliumClusterwideNetworkPolicy", "ciliumclusterwidenetworkpolicies", "cilium.io", &["v2"];
 }
 
 impl Kind {
-    /// Every kind, in the order of the enum.
-    pub const ALL: [Self; 11] = [
-        Self::Node,
-        Self::Namespace,
-        Self::Pod,
-        Self::Service,
-        Self::EndpointSlice,
-        Self::GatewayClass,
-        Self::Gateway,
-        Self::HttpRoute,
-        Self::ReferenceGrant,
-        Self::CiliumNetworkPolicy,
-        Self::CiliumClusterwideNetworkPolicy,
-    ];
-
     /// The kind with this name in this API group (`""` is the core group).
     pub fn find(group: &str, name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == name && kind.group() == group)
+        Self::ALL.iter().copied().find(|kind| kind.as_str() == name && kind.group() == group)
     }
 
     /// `kind` as objects write it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Node => "Node",
-            Self::Namespace => "Namespace",
-            Self::Pod => "Pod",
-            Self::Service => "Service",
-            Self::EndpointSlice => "EndpointSlice",
-            Self::GatewayClass => "GatewayClass",
-            Self::Gateway => "Gateway",
-            Self::HttpRoute => "HTTPRoute",
-            Self::ReferenceGrant => "ReferenceGrant",
-            Self::CiliumNetworkPolicy => "CiliumNetworkPolicy",
-            Self::CiliumClusterwideNetworkPolicy => "CiliumClusterwideNetworkPolicy",
-        }
+        self.facts().name
     }
 
     /// The API group; empty for the core group.
     pub fn group(self) -> &'static str {
-        match self {
-            Self::Node | Self::Namespace | Self::Pod | Self::Service => "",
-            Self::EndpointSlice => "discovery.k8s.io",
-            Self::GatewayClass | Self::Gateway | Self::HttpRoute | Self::ReferenceGrant => {
-                "gateway.networking.k8s.io"
-            }
-            Self::CiliumNetworkPolicy | Self::CiliumClusterwideNetworkPolicy => "cilium.io",
-        }
+        self.facts().group
     }
 
     /// The API versions that carry the fields Weir reads, the preferred one first.
     pub fn versions(self) -> &'static [&'static str] {
-        match self.group() {
-            "gateway.networking.k8s.io" => &["v1", "v1beta1"],
-            "cilium.io" => &["v2"],
-            _ => &["v1"],
-        }
+        self.facts().versions
     }
 
     /// `apiVersion` of the preferred version: `v1`, `gateway.networking.k8s.io/v1`.
@@ -99,19 +113,7 @@ impl Kind {
 
     /// The resource name in API paths.
     pub fn plural(self) -> &'static str {
-        match self {
-            Self::Node => "nodes",
-            Self::Namespace => "namespaces",
-            Self::Pod => "pods",
-            Self::Service => "services",
-            Self::EndpointSlice => "endpointslices",
-            Self::GatewayClass => "gatewayclasses",
-            Self::Gateway => "gateways",
-            Self::HttpRoute => "httproutes",
-            Self::ReferenceGrant => "referencegrants",
-            Self::CiliumNetworkPolicy => "ciliumnetworkpolicies",
-            Self::CiliumClusterwideNetworkPolicy => "ciliumclusterwidenetworkpolicies",
-        }
+        self.facts().plural
     }
 
     /// Whether its objects live in a namespace.

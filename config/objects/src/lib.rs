@@ -9,7 +9,10 @@ pub mod kind;
 pub mod object;
 pub mod path;
 pub mod problem;
+pub mod route;
+mod secret;
 pub mod store;
+pub mod types;
 
 pub use kind::Kind;
 pub use object::{Object, ObjectKey};

@@ -3,16 +3,14 @@
 use std::fmt;
 use std::sync::Arc;
 
-use gateway_api::apis::standard::gatewayclasses::GatewayClass;
-use gateway_api::apis::standard::gateways::Gateway;
-use gateway_api::apis::standard::httproutes::HttpRoute;
-use gateway_api::apis::standard::referencegrants::ReferenceGrant;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use crate::cilium::{CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy};
 use crate::kind::Kind;
+use crate::types::{
+    BackendTlsPolicy, BackendTrafficPolicy, CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, ConfigMap,
+    EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, Node, Pod, ReferenceGrant, Secret,
+    Service, TcpRoute, TlsRoute, UdpRoute,
+};
 
 /// The name of an object: no two objects of a [`Store`](crate::Store) share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -43,68 +41,55 @@ impl fmt::Display for ObjectKey {
     }
 }
 
-/// An object of a kind that Weir reads.
-#[derive(Clone, Debug)]
-pub enum Object {
-    /// A Node.
-    Node(Arc<Node>),
-    /// A Namespace.
-    Namespace(Arc<Namespace>),
-    /// A Pod.
-    Pod(Arc<Pod>),
-    /// A Service.
-    Service(Arc<Service>),
-    /// An EndpointSlice.
-    EndpointSlice(Arc<EndpointSlice>),
-    /// A GatewayClass.
-    GatewayClass(Arc<GatewayClass>),
-    /// A Gateway.
-    Gateway(Arc<Gateway>),
-    /// An HTTPRoute.
-    HttpRoute(Arc<HttpRoute>),
-    /// A ReferenceGrant.
-    ReferenceGrant(Arc<ReferenceGrant>),
-    /// A CiliumNetworkPolicy.
-    CiliumNetworkPolicy(Arc<CiliumNetworkPolicy>),
-    /// A CiliumClusterwideNetworkPolicy.
-    CiliumClusterwideNetworkPolicy(Arc<CiliumClusterwideNetworkPolicy>),
+macro_rules! objects {
+    ($($kind:ident: $doc:literal),+ $(,)?) => {
+        /// An object of a kind that Weir reads.
+        #[derive(Clone, Debug)]
+        pub enum Object {
+            $(#[doc = $doc] $kind(Arc<$kind>),)+
+        }
+
+        impl Object {
+            /// Its kind.
+            pub fn kind(&self) -> Kind {
+                match self {
+                    $(Self::$kind(_) => Kind::$kind,)+
+                }
+            }
+
+            /// `metadata`.
+            pub fn metadata(&self) -> &ObjectMeta {
+                match self {
+                    $(Self::$kind(object) => &object.metadata,)+
+                }
+            }
+        }
+    };
+}
+
+objects! {
+    Node: "A Node.",
+    Namespace: "A Namespace.",
+    Pod: "A Pod.",
+    Service: "A Service.",
+    Secret: "A Secret.",
+    ConfigMap: "A ConfigMap.",
+    EndpointSlice: "An EndpointSlice.",
+    GatewayClass: "A GatewayClass.",
+    Gateway: "A Gateway.",
+    HttpRoute: "An HTTPRoute.",
+    GrpcRoute: "A GRPCRoute.",
+    TlsRoute: "A TLSRoute.",
+    TcpRoute: "A TCPRoute.",
+    UdpRoute: "A UDPRoute.",
+    ReferenceGrant: "A ReferenceGrant.",
+    BackendTlsPolicy: "A BackendTLSPolicy.",
+    BackendTrafficPolicy: "An XBackendTrafficPolicy.",
+    CiliumNetworkPolicy: "A CiliumNetworkPolicy.",
+    CiliumClusterwideNetworkPolicy: "A CiliumClusterwideNetworkPolicy.",
 }
 
 impl Object {
-    /// Its kind.
-    pub fn kind(&self) -> Kind {
-        match self {
-            Self::Node(_) => Kind::Node,
-            Self::Namespace(_) => Kind::Namespace,
-            Self::Pod(_) => Kind::Pod,
-            Self::Service(_) => Kind::Service,
-            Self::EndpointSlice(_) => Kind::EndpointSlice,
-            Self::GatewayClass(_) => Kind::GatewayClass,
-            Self::Gateway(_) => Kind::Gateway,
-            Self::HttpRoute(_) => Kind::HttpRoute,
-            Self::ReferenceGrant(_) => Kind::ReferenceGrant,
-            Self::CiliumNetworkPolicy(_) => Kind::CiliumNetworkPolicy,
-            Self::CiliumClusterwideNetworkPolicy(_) => Kind::CiliumClusterwideNetworkPolicy,
-        }
-    }
-
-    /// `metadata`.
-    pub fn metadata(&self) -> &ObjectMeta {
-        match self {
-            Self::Node(object) => &object.metadata,
-            Self::Namespace(object) => &object.metadata,
-            Self::Pod(object) => &object.metadata,
-            Self::Service(object) => &object.metadata,
-            Self::EndpointSlice(object) => &object.metadata,
-            Self::GatewayClass(object) => &object.metadata,
-            Self::Gateway(object) => &object.metadata,
-            Self::HttpRoute(object) => &object.metadata,
-            Self::ReferenceGrant(object) => &object.metadata,
-            Self::CiliumNetworkPolicy(object) => &object.metadata,
-            Self::CiliumClusterwideNetworkPolicy(object) => &object.metadata,
-        }
-    }
-
     /// Its name; a namespaced object that names no namespace is in `default`.
     pub fn key(&self) -> ObjectKey {
         let metadata = self.metadata();

@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use gateway_api::apis::standard::gatewayclasses::GatewayClass;
-use gateway_api::apis::standard::gateways::Gateway;
-use gateway_api::apis::standard::httproutes::HttpRoute;
-use gateway_api::apis::standard::referencegrants::ReferenceGrant;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use crate::cilium::{CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy};
 use crate::kind::Kind;
 use crate::object::{Object, ObjectKey};
 use crate::problem::Source;
+use crate::types::{
+    BackendTlsPolicy, BackendTrafficPolicy, CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, ConfigMap,
+    EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, Node, Pod, ReferenceGrant, Secret,
+    Service, TcpRoute, TlsRoute, UdpRoute,
+};
 
 /// An object in force.
 #[derive(Clone, Debug)]
@@ -226,6 +224,10 @@ store! {
     pods: Pod,
     /// Services.
     services: Service,
+    /// Secrets.
+    secrets: Secret,
+    /// ConfigMaps.
+    config_maps: ConfigMap,
     /// EndpointSlices.
     endpoint_slices: EndpointSlice,
     /// GatewayClasses.
@@ -234,8 +236,20 @@ store! {
     gateways: Gateway,
     /// HTTPRoutes.
     http_routes: HttpRoute,
+    /// GRPCRoutes.
+    grpc_routes: GrpcRoute,
+    /// TLSRoutes.
+    tls_routes: TlsRoute,
+    /// TCPRoutes.
+    tcp_routes: TcpRoute,
+    /// UDPRoutes.
+    udp_routes: UdpRoute,
     /// ReferenceGrants.
     reference_grants: ReferenceGrant,
+    /// BackendTLSPolicies.
+    backend_tls_policies: BackendTlsPolicy,
+    /// XBackendTrafficPolicies.
+    backend_traffic_policies: BackendTrafficPolicy,
     /// CiliumNetworkPolicies.
     network_policies: CiliumNetworkPolicy,
     /// CiliumClusterwideNetworkPolicies.

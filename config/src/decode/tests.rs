@@ -207,9 +207,9 @@ fn documents_that_are_no_known_object() {
             &["2: kind: Pods is no kind of v1; did you mean Pod?"],
         ),
         (
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {name: a}\n",
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {name: a}\n",
             &[
-                "1: GRPCRoute a: Weir does not read this kind (gateway.networking.k8s.io/v1); it has no effect",
+                "1: ListenerSet a: Weir does not read this kind (gateway.networking.k8s.io/v1); it has no effect",
             ],
         ),
         (
@@ -252,7 +252,7 @@ fn core_objects_are_refused_by_line_and_field() {
 
 #[test]
 fn every_kind_decodes() {
-    for kind in Kind::ALL {
+    for kind in Kind::ALL.iter().copied() {
         let spec = match kind {
             Kind::Service => "spec: {clusterIP: 10.0.0.1, ports: [{port: 80, targetPort: http}]}",
             Kind::EndpointSlice => {
@@ -263,6 +263,19 @@ fn every_kind_decodes() {
                 "spec: {gatewayClassName: a, listeners: [{name: b, port: 80, protocol: HTTP, hostname: '*.a.test'}]}"
             }
             Kind::HttpRoute => "spec: {rules: [{backendRefs: [{name: a, port: 80, weight: 0}]}]}",
+            Kind::GrpcRoute => "spec: {rules: [{matches: [{method: {service: a.B, method: C}}]}]}",
+            Kind::TlsRoute => "spec: {hostnames: [a.test], rules: [{backendRefs: [{name: a, port: 80}]}]}",
+            Kind::TcpRoute | Kind::UdpRoute => "spec: {rules: [{backendRefs: [{name: a, port: 80}]}]}",
+            Kind::Secret => "type: kubernetes.io/tls\ndata: {tls.crt: YQ==}\nstringData: {tls.key: a}",
+            Kind::ConfigMap => "data: {ca.crt: a}",
+            Kind::BackendTlsPolicy => {
+                "spec: {targetRefs: [{group: '', kind: Service, name: a}], \
+                 validation: {hostname: a.test, caCertificateRefs: [{group: '', kind: ConfigMap, name: a}]}}"
+            }
+            Kind::BackendTrafficPolicy => {
+                "spec: {targetRefs: [{group: '', kind: Service, name: a}], \
+                 retryConstraint: {budget: {percent: 20, interval: 10s}}}"
+            }
             Kind::ReferenceGrant => {
                 "spec: {from: [{group: gateway.networking.k8s.io, kind: HTTPRoute, namespace: a}], \
                  to: [{group: '', kind: Service}]}"
@@ -415,4 +428,54 @@ fn nothing_that_is_cut_or_mangled_stops_the_reader() {
         }
     }
     assert!(read > 500, "{read}");
+}
+
+#[test]
+fn secrets_are_shown_nowhere() {
+    let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: a}\n";
+    let base64 = "must be a string in base64; `stringData` takes plain text";
+    let quotes = "must be a string: put it in quotes";
+    for (text, want) in [
+        ("data: {k: aHVudGVyMg==}\n", None),
+        ("data: {k: YQ==}\nstringData: {k: hunter2}\n", None),
+        ("data: {k: 'hunter2!'}\n", Some(("data.k", base64))),
+        ("data: {k: [hunter2]}\n", Some(("data.k", base64))),
+        ("data: hunter2\n", Some(("data", base64))),
+        ("data: {k: 73825}\n", Some(("data.k", base64))),
+        ("stringData: {k: 73825}\n", Some(("stringData.k", quotes))),
+    ] {
+        let contents = read(&format!("{head}{text}"));
+        let got: Vec<String> = contents.problems.iter().map(ToString::to_string).collect();
+        match want {
+            None => {
+                assert_eq!(got, [""; 0], "{text}");
+                let Outcome::Good(Object::Secret(secret)) = &contents.objects[0].outcome else {
+                    panic!("{text}")
+                };
+                assert_eq!(secret.data["k"], b"hunter2", "{text}");
+            }
+            Some((field, message)) => {
+                assert_eq!(got, [format!("f.yaml:4: Secret default/a: {field}: {message}")], "{text}");
+            }
+        }
+        let all = format!("{contents:?}");
+        for secret in ["hunter2", "73825", "104, 117, 110", "aHVudGVyMg"] {
+            assert!(!all.contains(secret), "{text}: {all}");
+        }
+    }
+}
+
+#[test]
+fn tls_routes_had_no_hostnames_before_v1() {
+    let route = |version: &str| {
+        let text = format!(
+            "apiVersion: gateway.networking.k8s.io/{version}\nkind: TLSRoute\nmetadata: {{name: a}}\n\
+             spec: {{rules: [{{backendRefs: [{{name: b, port: 1}}]}}]}}\n"
+        );
+        problems(&text)
+    };
+    assert_eq!(route("v1alpha2"), [""; 0]);
+    assert_eq!(route("v1"), ["f.yaml:4: TLSRoute default/a: spec.hostnames: is missing"]);
+    let other = "Weir reads TLSRoute of gateway.networking.k8s.io/v1 only";
+    assert_eq!(route("v2"), [format!("f.yaml:1: TLSRoute default/a: apiVersion: {other}")]);
 }

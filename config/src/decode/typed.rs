@@ -22,6 +22,7 @@ pub(super) fn object(
 ) -> Option<Object> {
     // Other versions have the same fields; the types know the preferred version alone. Elements
     // of a typed list may leave both out.
+    let is_v1 = json["apiVersion"].as_str().is_none_or(|version| version.ends_with("/v1"));
     json["apiVersion"] = Json::String(kind.api_version());
     json["kind"] = Json::String(kind.as_str().to_owned());
     if let Some(metadata) = json["metadata"].as_object_mut() {
@@ -35,10 +36,24 @@ pub(super) fn object(
         Kind::Namespace => typed(json, node, faults).map(Object::Namespace),
         Kind::Pod => typed(json, node, faults).map(Object::Pod),
         Kind::Service => typed(json, node, faults).map(Object::Service),
+        Kind::Secret => secret(json, node, faults),
+        Kind::ConfigMap => typed(json, node, faults).map(Object::ConfigMap),
         Kind::EndpointSlice => typed(json, node, faults).map(Object::EndpointSlice),
         Kind::GatewayClass => typed(json, node, faults).map(Object::GatewayClass),
         Kind::Gateway => typed(json, node, faults).map(Object::Gateway),
         Kind::HttpRoute => typed(json, node, faults).map(Object::HttpRoute),
+        Kind::GrpcRoute => typed(json, node, faults).map(Object::GrpcRoute),
+        Kind::TlsRoute => {
+            // The API versions before v1 let the list out.
+            if !is_v1 && let Some(spec) = json["spec"].as_object_mut() {
+                spec.entry("hostnames").or_insert_with(|| Json::Array(Vec::new()));
+            }
+            typed(json, node, faults).map(Object::TlsRoute)
+        }
+        Kind::TcpRoute => typed(json, node, faults).map(Object::TcpRoute),
+        Kind::UdpRoute => typed(json, node, faults).map(Object::UdpRoute),
+        Kind::BackendTlsPolicy => typed(json, node, faults).map(Object::BackendTlsPolicy),
+        Kind::BackendTrafficPolicy => typed(json, node, faults).map(Object::BackendTrafficPolicy),
         Kind::ReferenceGrant => typed(json, node, faults).map(Object::ReferenceGrant),
         Kind::CiliumNetworkPolicy => typed(json, node, faults).map(Object::CiliumNetworkPolicy),
         Kind::CiliumClusterwideNetworkPolicy => {
@@ -57,6 +72,21 @@ fn typed<T: DeserializeOwned>(json: Json, node: &Node, faults: &mut Vec<Fault>) 
             None
         }
     }
+}
+
+/// A Secret. What serde says of a value quotes it, so of what is inside only the place is kept.
+fn secret(json: Json, node: &Node, faults: &mut Vec<Fault>) -> Option<Object> {
+    let before = faults.len();
+    let object = typed(json, node, faults).map(Object::Secret);
+    for (path, message) in &mut faults[before..] {
+        let inside = |field: &str| path.0.first() == Some(&Segment::Key(field.to_owned()));
+        if inside("data") {
+            "must be a string in base64; `stringData` takes plain text".clone_into(message);
+        } else if inside("stringData") {
+            "must be a string: put it in quotes".clone_into(message);
+        }
+    }
+    object
 }
 
 /// What serde says, in words that a user of Kubernetes knows.

@@ -4,48 +4,26 @@ use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use gateway_api::gateways::{Gateway, GatewayListeners};
+use gateway_api::gateways::Gateway;
 use model::service::GatewayAddr;
+use model::tls::KeyPair;
 use objects::{Entry, Kind, ObjectKey, Problem, Store};
 
+use crate::credentials::Credentials;
 use crate::report::{self, Problems, created};
 use crate::status::{Condition, Part, Reason, Status};
 
 pub(crate) mod allowed;
 mod conflicts;
+mod listener;
 #[cfg(test)]
 mod tests;
+mod tls;
+
+pub(crate) use listener::{Listener, ListenerKey, Protocol};
 
 /// `spec.controllerName` of the GatewayClasses whose Gateways are ours.
 pub const CONTROLLER: &str = "weir.dev/gateway";
-
-/// Which listener: its Gateway and its name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) struct ListenerKey {
-    /// The Gateway.
-    pub(crate) gateway: ObjectKey,
-    /// `listeners[].name`.
-    pub(crate) name: Arc<str>,
-}
-
-/// One listener of a Gateway of ours.
-#[derive(Debug)]
-pub(crate) struct Listener {
-    /// Which.
-    pub(crate) key: ListenerKey,
-    /// `listeners[].port`.
-    pub(crate) port: u16,
-    /// `listeners[].protocol`.
-    pub(crate) protocol: Arc<str>,
-    /// `listeners[].hostname`, lower case.
-    pub(crate) hostname: Option<Arc<str>>,
-    /// `listeners[].allowedRoutes`.
-    pub(crate) allowed: allowed::AllowedRoutes,
-    /// Why it serves nothing, if so.
-    pub(crate) refused: Option<Reason>,
-    /// Its place in `spec.listeners`.
-    pub(crate) index: usize,
-}
 
 /// A Gateway of ours.
 #[derive(Debug)]
@@ -56,6 +34,8 @@ pub(crate) struct GatewayState {
     pub(crate) listeners: Vec<Listener>,
     /// The addresses it asks for; `None` alone for every address of the node.
     addresses: Vec<Option<IpAddr>>,
+    /// `spec.tls`.
+    tls: tls::GatewayWide,
     /// Why the whole Gateway serves nothing, if so.
     pub(crate) refused: Option<Reason>,
     created: i64,
@@ -67,13 +47,14 @@ pub(crate) struct GatewayState {
 pub(crate) struct Gateways {
     ours: HashMap<ObjectKey, GatewayState>,
     ignored: Vec<(ObjectKey, Problems)>,
-    revisions: Option<(u64, u64)>,
+    revisions: Option<[u64; 5]>,
 }
 
 impl Gateways {
     /// Takes in what changed.
-    pub(crate) fn update(&mut self, store: &Store) {
-        let revisions = (store.revision(Kind::Gateway), store.revision(Kind::GatewayClass));
+    pub(crate) fn update(&mut self, store: &Store, credentials: &mut Credentials) {
+        let read = [Kind::Gateway, Kind::GatewayClass, Kind::Secret, Kind::ConfigMap, Kind::ReferenceGrant];
+        let revisions = read.map(|kind| store.revision(kind));
         if self.revisions.replace(revisions) == Some(revisions) {
             return;
         }
@@ -82,7 +63,9 @@ impl Gateways {
         for entry in store.gateways().iter() {
             let name = &entry.object.spec.gateway_class_name;
             match store.gateway_classes().get("", name) {
-                Some(class) if class.object.spec.controller_name == CONTROLLER => ours.push(gateway(entry)),
+                Some(class) if class.object.spec.controller_name == CONTROLLER => {
+                    ours.push(gateway(entry, self.ours.get(&entry.key), store, credentials));
+                }
                 Some(_) => {}
                 None => {
                     let mut problems = Vec::new();
@@ -103,19 +86,19 @@ impl Gateways {
         self.ours.get(key)
     }
 
-    /// The listeners in force by address, most specific hostname first.
-    pub(crate) fn by_address(&self) -> HashMap<GatewayAddr, Vec<&Listener>> {
-        let mut by_address: HashMap<GatewayAddr, Vec<&Listener>> = HashMap::new();
+    /// The listeners in force by address, most specific hostname first, with their Gateways.
+    pub(crate) fn by_address(&self) -> HashMap<GatewayAddr, Vec<(&GatewayState, &Listener)>> {
+        let mut by_address: HashMap<GatewayAddr, Vec<(&GatewayState, &Listener)>> = HashMap::new();
         for (state, listener) in self.ours.values().flat_map(|s| s.listeners.iter().map(move |l| (s, l))) {
             if listener.refused.is_none() {
                 for ip in state.addresses_of(listener) {
-                    by_address.entry(ip).or_default().push(listener);
+                    by_address.entry(ip).or_default().push((state, listener));
                 }
             }
         }
         for listeners in by_address.values_mut() {
             // Exact names, then wildcards from the longest, then none; the name settles ties.
-            listeners.sort_by_key(|l| (std::cmp::Reverse(specificity(l.hostname.as_deref())), &l.key));
+            listeners.sort_by_key(|(_, l)| (std::cmp::Reverse(specificity(l.hostname.as_deref())), &l.key));
         }
         by_address
     }
@@ -136,12 +119,14 @@ impl Gateways {
                 part: Part::Whole,
                 conditions: state.conditions(),
                 attached_routes: None,
+                supported_kinds: Vec::new(),
             });
             statuses.extend(state.listeners.iter().map(|listener| Status {
                 object: state.key.clone(),
                 part: Part::Listener(listener.key.name.clone()),
                 conditions: listener.conditions(),
                 attached_routes: Some(attached(&listener.key)),
+                supported_kinds: listener.allowed.kinds.clone(),
             }));
         }
         statuses
@@ -149,40 +134,38 @@ impl Gateways {
 }
 
 impl GatewayState {
+    /// `spec.tls.backend.clientCertificateRef`, where it leads to a certificate.
+    pub(crate) fn backend_certificate(&self) -> Option<&Arc<KeyPair>> {
+        self.tls.backend.as_ref()?.as_ref().ok()
+    }
+
     /// Where a listener listens.
     fn addresses_of(&self, listener: &Listener) -> impl Iterator<Item = GatewayAddr> + '_ {
-        let port = listener.port;
-        self.addresses.iter().map(move |ip| GatewayAddr::tcp(*ip, port))
+        let (port, transport) = (listener.port, listener.protocol.transport());
+        self.addresses.iter().map(move |ip| GatewayAddr { ip: *ip, port, transport })
     }
 
-    /// `Accepted` and `Programmed` of the whole.
+    /// The conditions of the whole.
     fn conditions(&self) -> Vec<Condition> {
-        let served = self.listeners.iter().filter(|l| l.refused.is_none()).count();
+        let accepted = self.listeners.iter().filter(|l| l.unaccepted().is_none()).count();
+        let serves = self.listeners.iter().any(|l| l.unprogrammed().is_none());
         let accepted = match self.refused {
             Some(reason) => Condition::new("Accepted", false, reason),
-            None if served == self.listeners.len() => Condition::new("Accepted", true, Reason::Accepted),
-            None => Condition::new("Accepted", served > 0, Reason::ListenersNotValid),
+            None if accepted == self.listeners.len() => Condition::new("Accepted", true, Reason::Accepted),
+            None => Condition::new("Accepted", accepted > 0, Reason::ListenersNotValid),
         };
-        let reason = if served > 0 { Reason::Programmed } else { Reason::Invalid };
-        vec![accepted, Condition::new("Programmed", served > 0, reason)]
-    }
-}
-
-impl Listener {
-    fn conditions(&self) -> Vec<Condition> {
-        let conflict =
-            self.refused.filter(|r| matches!(r, Reason::HostnameConflict | Reason::ProtocolConflict));
-        let of = |kind, bad: Option<Reason>, good, when_bad| {
-            let reason = bad.unwrap_or(good);
-            Condition::new(kind, bad.is_some() == when_bad, reason)
-        };
-        let kinds = self.allowed.unknown_kinds.then_some(Reason::InvalidRouteKinds);
-        vec![
-            of("Accepted", self.refused, Reason::Accepted, false),
-            of("Programmed", self.refused, Reason::Programmed, false),
-            of("ResolvedRefs", kinds, Reason::ResolvedRefs, false),
-            of("Conflicted", conflict, Reason::NoConflicts, true),
-        ]
+        let reason = if serves { Reason::Programmed } else { Reason::Invalid };
+        let mut conditions = vec![accepted, Condition::new("Programmed", serves, reason)];
+        // The API leaves both out where there is nothing to say.
+        conditions.extend(self.tls.backend.as_ref().map(|backend| match backend {
+            Ok(_) => Condition::new("ResolvedRefs", true, Reason::ResolvedRefs),
+            Err(reason) => Condition::new("ResolvedRefs", false, *reason),
+        }));
+        if self.tls.is_insecure() {
+            let kind = "InsecureFrontendValidationMode";
+            conditions.push(Condition::new(kind, true, Reason::ConfigurationChanged));
+        }
+        conditions
     }
 }
 
@@ -195,22 +178,36 @@ fn specificity(hostname: Option<&str>) -> (u8, usize) {
     }
 }
 
-fn gateway(entry: &Entry<Gateway>) -> GatewayState {
+fn gateway(
+    entry: &Entry<Gateway>,
+    old: Option<&GatewayState>,
+    store: &Store,
+    credentials: &mut Credentials,
+) -> GatewayState {
+    let spec = &entry.object.spec;
     let mut state = GatewayState {
         key: entry.key.clone(),
         listeners: Vec::new(),
         addresses: Vec::new(),
+        tls: tls::GatewayWide::default(),
         refused: None,
         created: created(&entry.object.metadata),
         problems: Vec::new(),
     };
     addresses(&entry.object, &mut state);
-    for (index, object) in entry.object.spec.listeners.iter().enumerate() {
-        let mut listener = listener(&entry.key, index, object, &mut state.problems);
+    for (index, object) in spec.listeners.iter().enumerate() {
+        let mut listener = Listener::read(&entry.key, index, object, &mut state.problems);
         listener.refused = listener.refused.or(state.refused);
         state.listeners.push(listener);
     }
     conflicts::within(&mut state.listeners, &mut state.problems);
+    let problems = &mut state.problems;
+    let mut reader = tls::Reader { gateway: &entry.key, store, credentials, problems };
+    state.tls = reader.gateway(spec.tls.as_ref());
+    for (object, listener) in spec.listeners.iter().zip(&mut state.listeners) {
+        let before = old.and_then(|old| old.listeners.iter().find(|known| known.key == listener.key));
+        listener.resolve(object, &state.tls, before, &mut reader);
+    }
     state
 }
 
@@ -240,39 +237,4 @@ fn addresses(gateway: &Gateway, state: &mut GatewayState) {
     } else {
         state.addresses = found.into_iter().collect();
     }
-}
-
-fn listener(
-    gateway: &ObjectKey,
-    index: usize,
-    object: &GatewayListeners,
-    problems: &mut Problems,
-) -> Listener {
-    let mut listener = Listener {
-        key: ListenerKey { gateway: gateway.clone(), name: (&*object.name).into() },
-        port: u16::try_from(object.port).unwrap_or_default(),
-        protocol: (&*object.protocol).into(),
-        hostname: object.hostname.as_deref().filter(|h| !h.is_empty()).map(|h| h.to_ascii_lowercase().into()),
-        allowed: allowed::AllowedRoutes::read(index, object, problems),
-        refused: None,
-        index,
-    };
-    let field = |name: &str| format!("spec.listeners[{index}].{name}");
-    if listener.port == 0 {
-        report::error(problems, field("port"), format!("{} is not a port", object.port));
-        listener.refused = Some(Reason::PortUnavailable);
-    }
-    match &*object.protocol {
-        "HTTP" => {}
-        "HTTPS" | "TLS" | "TCP" | "UDP" => {
-            let message = format!("{} is not supported yet: the listener serves nothing", object.protocol);
-            report::error(problems, field("protocol"), message);
-            listener.refused = Some(Reason::UnsupportedProtocol);
-        }
-        other => {
-            report::error(problems, field("protocol"), format!("{other:?} is not a protocol we know"));
-            listener.refused = Some(Reason::UnsupportedProtocol);
-        }
-    }
-    listener
 }

@@ -11,9 +11,14 @@ use std::sync::Arc;
 
 use model::Snapshot;
 use model::service::GatewayAddr;
+use model::tls::KeyPair;
+use objects::types::{GrpcRoute, HttpRoute, TcpRoute, TlsRoute, UdpRoute};
 use objects::{Problem, Store};
 
+mod backend_policies;
+mod credentials;
 mod gateways;
+mod grants;
 mod identity;
 pub mod policy;
 mod publish;
@@ -31,13 +36,30 @@ pub use gateways::CONTROLLER;
 pub use status::{Condition, Part, Reason, Status};
 
 /// What does not change while the process lives.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The cluster's name, a label of every identity (`io.cilium.k8s.policy.cluster`).
     pub cluster_name: String,
     /// This node's name: pods with it in `spec.nodeName` are local. Without it those are whose
     /// address is in the set given to [`Translator::translate`].
     pub node: Option<String>,
+    /// Whether a certificate chain and its key can be used; the error says why not. What is
+    /// refused here is reported on the Gateway that names it.
+    pub check_key_pair: fn(&KeyPair) -> Result<(), String>,
+    /// The same for authorities, DER certificates.
+    pub check_authorities: fn(&[Vec<u8>]) -> Result<(), String>,
+}
+
+impl Default for Options {
+    /// No names; every certificate that is one in PEM can be used.
+    fn default() -> Self {
+        Self {
+            cluster_name: String::new(),
+            node: None,
+            check_key_pair: |_| Ok(()),
+            check_authorities: |_| Ok(()),
+        }
+    }
 }
 
 /// What a store came to.
@@ -63,9 +85,15 @@ pub struct Translator {
     identities: identity::IdentityAllocator,
     policies: policy::PolicyTranslator,
     workloads: workloads::Workloads,
+    backend_policies: backend_policies::BackendPolicies,
     services: services::Services,
+    credentials: credentials::Credentials,
     gateways: gateways::Gateways,
-    routes: routes::Routes,
+    http_routes: routes::Routes<HttpRoute>,
+    grpc_routes: routes::Routes<GrpcRoute>,
+    tls_routes: routes::Routes<TlsRoute>,
+    tcp_routes: routes::Routes<TcpRoute>,
+    udp_routes: routes::Routes<UdpRoute>,
     tables: tables::Tables,
     published: publish::Published,
 }
@@ -77,9 +105,15 @@ impl Translator {
             identities: identity::IdentityAllocator::new(&options.cluster_name),
             policies: policy::PolicyTranslator::new(&options.cluster_name),
             workloads: workloads::Workloads::default(),
+            backend_policies: backend_policies::BackendPolicies::default(),
             services: services::Services::default(),
+            credentials: credentials::Credentials::new(&options),
             gateways: gateways::Gateways::default(),
-            routes: routes::Routes::default(),
+            http_routes: routes::Routes::default(),
+            grpc_routes: routes::Routes::default(),
+            tls_routes: routes::Routes::default(),
+            tcp_routes: routes::Routes::default(),
+            udp_routes: routes::Routes::default(),
             tables: tables::Tables::default(),
             published: publish::Published::default(),
             options,
@@ -102,10 +136,16 @@ impl Translator {
         let locality = workloads::Locality { node, addresses: local };
         self.workloads
             .update(store, locality, |pod, named_ports| self.identities.pod(store, pod, named_ports));
-        self.services.update(store);
-        self.gateways.update(store);
+        self.credentials.sweep(store);
+        let policed = self.backend_policies.update(store, &mut self.credentials);
+        self.services.update(store, &self.backend_policies, policed);
+        self.gateways.update(store, &mut self.credentials);
         let context = routes::Context { store, services: &self.services, gateways: &self.gateways };
-        self.routes.update(context, &mut self.tables);
+        self.http_routes.update(context, &mut self.tables);
+        self.grpc_routes.update(context, &mut self.tables);
+        self.tls_routes.update(context, &mut self.tables);
+        self.tcp_routes.update(context, &mut self.tables);
+        self.udp_routes.update(context, &mut self.tables);
 
         self.policies.update(store, &mut problems);
         let (identities, addresses) = self.identities.tables(&identity::World {
@@ -126,22 +166,45 @@ impl Translator {
             policies,
             backends: self.services.backends().clone(),
             node_addresses: node_addresses.into(),
+            node: node.map(Arc::from),
+            zone: node.and_then(|node| zone(store, node)),
             ..Snapshot::default()
         });
         problems.extend(self.workloads.problems(store));
+        problems.extend(self.backend_policies.problems(store));
         problems.extend(self.services.problems(store));
         problems.extend(self.gateways.problems(store));
-        problems.extend(self.routes.problems(store));
+        problems.extend(self.http_routes.problems(store));
+        problems.extend(self.grpc_routes.problems(store));
+        problems.extend(self.tls_routes.problems(store));
+        problems.extend(self.tcp_routes.problems(store));
+        problems.extend(self.udp_routes.problems(store));
         problems.sort();
         Translation { snapshot, problems }
     }
 
     /// The status of every Gateway, listener and route of ours as of the last translation.
     pub fn statuses(&self) -> Vec<Status> {
-        let mut statuses: Vec<Status> = self.routes.statuses().collect();
+        let mut statuses: Vec<Status> = self.http_routes.statuses().collect();
+        statuses.extend(self.grpc_routes.statuses());
+        statuses.extend(self.tls_routes.statuses());
+        statuses.extend(self.tcp_routes.statuses());
+        statuses.extend(self.udp_routes.statuses());
         statuses.extend(
             self.gateways.statuses(|key| self.tables.attached(&tables::TableKey::Listener(key.clone()))),
         );
+        let uses = self.http_routes.uses().chain(self.grpc_routes.uses());
+        let uses = uses.chain(self.tls_routes.uses()).chain(self.tcp_routes.uses());
+        statuses.extend(self.backend_policies.statuses(&uses.chain(self.udp_routes.uses()).collect()));
         statuses
     }
+}
+
+/// The label of a Node that names its zone.
+const ZONE: &str = "topology.kubernetes.io/zone";
+
+/// The zone of a node, if its object is there and says so.
+fn zone(store: &Store, node: &str) -> Option<Arc<str>> {
+    let node = store.nodes().get("", node)?;
+    node.object.metadata.labels.as_ref()?.get(ZONE).map(|zone| zone.as_str().into())
 }

@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use model::Snapshot;
-use model::route::RouteTable;
+use model::route::{RouteTable, SniTable};
 use model::service::{BackendId, Frontend, GatewayAddr, GatewayPort, Listener, ListenerProtocol};
 
-use crate::gateways::{self, Gateways, ListenerKey};
+use crate::gateways::{self, GatewayState, Gateways, ListenerKey, Protocol};
 use crate::services::Services;
 use crate::tables::{TableKey, Tables};
 
@@ -21,6 +21,7 @@ pub(crate) struct Published {
     listeners: HashMap<ListenerKey, Arc<Listener>>,
     services: Option<u64>,
     no_routes: Arc<RouteTable>,
+    no_names: Arc<SniTable>,
 }
 
 impl Published {
@@ -54,8 +55,8 @@ impl Published {
         let mut listeners = HashMap::new();
         let mut ports = HashMap::new();
         for (address, at) in gateways.by_address() {
-            let of_port = at.into_iter().map(|listener| {
-                let fresh = || self.listener(listener, tables);
+            let of_port = at.into_iter().map(|(gateway, listener)| {
+                let fresh = || self.listener(gateway, listener, tables);
                 listeners.entry(listener.key.clone()).or_insert_with(fresh).clone()
             });
             let port = GatewayPort { listeners: of_port.collect() };
@@ -71,22 +72,38 @@ impl Published {
         }
     }
 
-    fn listener(&self, from: &gateways::Listener, tables: &Tables) -> Arc<Listener> {
-        let routes = tables.get(&TableKey::Listener(from.key.clone())).unwrap_or(&self.no_routes);
-        let old = self.listeners.get(&from.key);
-        let kept = old.filter(|old| {
-            old.hostname == from.hostname && old.http_routes().is_some_and(|old| Arc::ptr_eq(old, routes))
-        });
-        let fresh = || {
-            Arc::new(Listener {
-                gateway: crate::report::object_ref(&from.key.gateway),
-                name: from.key.name.clone(),
-                hostname: from.hostname.clone(),
-                protocol: ListenerProtocol::Http(routes.clone()),
-                backend_certificate: None,
-            })
+    /// A listener, the published one if nothing about it changed.
+    fn listener(&self, gateway: &GatewayState, from: &gateways::Listener, tables: &Tables) -> Arc<Listener> {
+        let fresh = Listener {
+            gateway: crate::report::object_ref(&from.key.gateway),
+            name: from.key.name.clone(),
+            hostname: from.hostname.clone(),
+            protocol: self.protocol(from, tables),
+            backend_certificate: gateway.backend_certificate().cloned(),
         };
-        kept.cloned().unwrap_or_else(fresh)
+        let old = self.listeners.get(&from.key).filter(|old| is_same_listener(old, &fresh));
+        old.cloned().unwrap_or_else(|| Arc::new(fresh))
+    }
+
+    fn protocol(&self, from: &gateways::Listener, tables: &Tables) -> ListenerProtocol {
+        let key = TableKey::Listener(from.key.clone());
+        let http = || tables.http(&key).unwrap_or(&self.no_routes).clone();
+        let streams = || tables.streams(&key).unwrap_or(&self.no_names).clone();
+        match (from.protocol, &from.tls.server) {
+            (Protocol::Http, _) => ListenerProtocol::Http(http()),
+            (Protocol::Https, Some(tls)) => ListenerProtocol::Https { tls: tls.clone(), routes: http() },
+            (Protocol::TlsTerminate, Some(tls)) => {
+                ListenerProtocol::TlsTerminate { tls: tls.clone(), routes: streams() }
+            }
+            // With nothing to present it still owns its hostname: left out, its clients would
+            // reach a listener with a broader one. No name leads anywhere, so all are closed.
+            (Protocol::Https | Protocol::TlsTerminate, None) => {
+                ListenerProtocol::TlsPassthrough(self.no_names.clone())
+            }
+            (Protocol::TlsPassthrough, _) => ListenerProtocol::TlsPassthrough(streams()),
+            (Protocol::Udp, _) => ListenerProtocol::Udp(streams().any.clone()),
+            (Protocol::Tcp | Protocol::Unknown, _) => ListenerProtocol::Tcp(streams().any.clone()),
+        }
     }
 
     /// Completes a Snapshot and numbers it; the last one if nothing differs.
@@ -101,7 +118,8 @@ impl Published {
             && Arc::ptr_eq(&last.backends, &next.backends)
             && Arc::ptr_eq(&last.frontends, &next.frontends)
             && Arc::ptr_eq(&last.gateways, &next.gateways)
-            && last.node_addresses == next.node_addresses;
+            && last.node_addresses == next.node_addresses
+            && (&last.node, &last.zone) == (&next.node, &next.zone);
         if !nothing_new || last.revision == 0 {
             next.revision = last.revision + 1;
             self.snapshot = Arc::new(next);
@@ -112,7 +130,7 @@ impl Published {
 
 /// What answers for a Service port: the old answer if it is the same.
 fn frontend(backend: BackendId, tables: &Tables, old: Option<&Arc<Frontend>>) -> Arc<Frontend> {
-    let routes = tables.get(&TableKey::Service(backend));
+    let routes = tables.http(&TableKey::Service(backend));
     let same_routes = |old: &Frontend| match (&old.routes, routes) {
         (None, None) => true,
         (Some(old), Some(new)) => Arc::ptr_eq(old, new),
@@ -120,6 +138,39 @@ fn frontend(backend: BackendId, tables: &Tables, old: Option<&Arc<Frontend>>) ->
     };
     let kept = old.filter(|old| old.backend == backend && same_routes(old));
     kept.cloned().unwrap_or_else(|| Arc::new(Frontend { backend, routes: routes.cloned() }))
+}
+
+/// Whether two listeners say the same by the same nodes.
+fn is_same_listener(a: &Listener, b: &Listener) -> bool {
+    a.gateway == b.gateway
+        && a.name == b.name
+        && a.hostname == b.hostname
+        && is_same_arc(a.backend_certificate.as_ref(), b.backend_certificate.as_ref())
+        && is_same_protocol(&a.protocol, &b.protocol)
+}
+
+fn is_same_protocol(a: &ListenerProtocol, b: &ListenerProtocol) -> bool {
+    use ListenerProtocol as P;
+    match (a, b) {
+        (P::Http(a), P::Http(b)) => Arc::ptr_eq(a, b),
+        (P::Https { tls, routes }, P::Https { tls: other_tls, routes: other }) => {
+            Arc::ptr_eq(tls, other_tls) && Arc::ptr_eq(routes, other)
+        }
+        (P::TlsPassthrough(a), P::TlsPassthrough(b)) => Arc::ptr_eq(a, b),
+        (P::TlsTerminate { tls, routes }, P::TlsTerminate { tls: other_tls, routes: other }) => {
+            Arc::ptr_eq(tls, other_tls) && Arc::ptr_eq(routes, other)
+        }
+        (P::Tcp(a), P::Tcp(b)) | (P::Udp(a), P::Udp(b)) => is_same_arc(a.as_ref(), b.as_ref()),
+        _ => false,
+    }
+}
+
+fn is_same_arc<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    match (a, b) {
+        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 /// Whether two maps hold the same nodes.

@@ -1,6 +1,8 @@
 //! Problems on their way to the caller, and facts that several objects share.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
+use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use model::service::ObjectRef;
@@ -38,6 +40,13 @@ pub(crate) fn object_ref(key: &ObjectKey) -> ObjectRef {
 /// that have one.
 pub(crate) fn created(metadata: &ObjectMeta) -> i64 {
     metadata.creation_timestamp.as_ref().map_or(i64::MAX, |time| time.0.as_second())
+}
+
+/// A GEP-2257 duration that is longer than nothing.
+pub(crate) fn duration(text: &str) -> Option<Duration> {
+    let read = gateway_api::Duration::from_str(text).ok()?;
+    let millis = u64::try_from(read.as_millis()).ok()?;
+    Some(Duration::from_millis(millis)).filter(|duration| !duration.is_zero())
 }
 
 /// One requirement of a label selector: key, operator, values.

@@ -9,16 +9,19 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use model::service::{AppProtocol, Backend, BackendId, Endpoint};
-use model::tls::UpstreamSecurity;
+use model::service::{AppProtocol, Backend, BackendId};
+use model::traffic::TrafficPolicy;
+use model::workload::Protocol;
 use objects::{Entry, Kind, ObjectKey, Problem, Store};
 
+use crate::backend_policies::BackendPolicies;
 use crate::report::{self, Problems, object_ref};
 use crate::seen::Seen;
 
 mod endpoints;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 /// The label that names the Service of an EndpointSlice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -26,7 +29,7 @@ const SERVICE_NAME: &str = "kubernetes.io/service-name";
 /// What is known of all Services.
 #[derive(Debug, Default)]
 pub(crate) struct Services {
-    ids: HashMap<(ObjectKey, u16), BackendId>,
+    ids: HashMap<(ObjectKey, u16, Protocol), BackendId>,
     objects: Seen<Service>,
     slice_objects: Seen<EndpointSlice>,
     known: HashMap<ObjectKey, Known>,
@@ -45,11 +48,13 @@ struct Known {
     ports: Vec<Port>,
 }
 
-/// One TCP port of a Service.
+/// One TCP or UDP port of a Service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Port {
     /// `spec.ports[].port`.
     pub(crate) port: u16,
+    /// `spec.ports[].protocol`: TCP or UDP.
+    pub(crate) transport: Protocol,
     /// `spec.ports[].name`.
     pub(crate) name: Option<Arc<str>>,
     /// Its number.
@@ -69,26 +74,27 @@ pub(crate) enum Lookup {
     External,
     /// The Service has no such port.
     NoPort,
-    /// The port is not TCP.
-    NotTcp,
+    /// The port is there for another transport only.
+    OtherTransport,
 }
 
 impl Services {
-    /// Takes in what changed.
-    pub(crate) fn update(&mut self, store: &Store) {
+    /// Takes in what changed; `policed` are the Services about which policies say something else.
+    pub(crate) fn update(&mut self, store: &Store, policies: &BackendPolicies, policed: BTreeSet<ObjectKey>) {
         let revisions = (store.revision(Kind::Service), store.revision(Kind::EndpointSlice));
         let last = self.revisions.replace(revisions);
-        if last == Some(revisions) {
+        if last == Some(revisions) && policed.is_empty() {
             return;
         }
         let mut touched = self.update_slices(store);
+        touched.extend(policed);
         let services = self.objects.diff(store.services());
         touched.extend(services.stale.into_iter().map(|(key, _)| key));
         touched.extend(services.fresh.into_iter().map(|entry| entry.key.clone()));
         for key in touched {
             self.problems[0].remove(&key);
             match store.services().get(&key.namespace, &key.name) {
-                Some(entry) => self.service(entry),
+                Some(entry) => self.service(entry, policies),
                 None => {
                     let ports = self.known.remove(&key).map(|known| known.ports).unwrap_or_default();
                     self.drop_ports(&ports, &[]);
@@ -100,22 +106,22 @@ impl Services {
         }
     }
 
-    /// The ports of a Service, TCP only; `None` when there is no such Service.
+    /// The TCP and UDP ports of a Service; `None` when there is no such Service.
     pub(crate) fn ports(&self, key: &ObjectKey) -> Option<&[Port]> {
         self.known.get(key).map(|known| &*known.ports)
     }
 
     /// The number of a Service port.
-    pub(crate) fn lookup(&self, key: &ObjectKey, port: u16) -> Lookup {
+    pub(crate) fn lookup(&self, key: &ObjectKey, port: u16, transport: Protocol) -> Lookup {
         let Some(known) = self.known.get(key) else { return Lookup::NoService };
         if is_external(&known.object) {
             return Lookup::External;
         }
-        if let Some(found) = known.ports.iter().find(|p| p.port == port) {
+        if let Some(found) = known.ports.iter().find(|p| (p.port, p.transport) == (port, transport)) {
             return Lookup::Found(found.id);
         }
         let other = service_ports(&known.object).any(|p| p.port == i32::from(port));
-        if other { Lookup::NotTcp } else { Lookup::NoPort }
+        if other { Lookup::OtherTransport } else { Lookup::NoPort }
     }
 
     /// The revision of the store's Services that this is the state of.
@@ -177,26 +183,38 @@ impl Services {
     }
 
     /// Takes in one Service.
-    fn service(&mut self, entry: &Entry<Service>) {
+    fn service(&mut self, entry: &Entry<Service>, policies: &BackendPolicies) {
         let mut problems = Vec::new();
+        let retry_budget = policies.retry_budget(&entry.key);
+        let traffic = TrafficPolicy { retry_budget, ..traffic::policy(&entry.object, &mut problems) };
+        let traffic = Arc::new(traffic);
         let mut ports: Vec<Port> = Vec::new();
         let slices: Vec<_> =
             self.slices.get(&entry.key).into_iter().flat_map(|s| s.values().cloned()).collect();
-        for (index, port) in service_ports(&entry.object).enumerate().filter(|(_, port)| is_tcp(port)) {
+        for (index, port) in service_ports(&entry.object).enumerate() {
+            let Some(transport) = transport(port) else { continue };
             let field = format!("spec.ports[{index}].port");
             let Some(number) = u16::try_from(port.port).ok().filter(|number| *number != 0) else {
                 report::error(&mut problems, field, format!("{} is not a port", port.port));
                 continue;
             };
-            if ports.iter().any(|p| p.port == number) {
-                report::error(&mut problems, field, format!("TCP port {number} is given twice"));
+            if ports.iter().any(|p| (p.port, p.transport) == (number, transport)) {
+                let name = if transport == Protocol::Udp { "UDP" } else { "TCP" };
+                report::error(&mut problems, field, format!("{name} port {number} is given twice"));
                 continue;
             }
-            let id = self.id(&entry.key, number);
+            let id = self.id(&entry.key, number, transport);
             let name = port.name.as_deref().map(Arc::from);
-            let read = Port { port: number, name, id, protocol: protocol(port) };
-            let endpoints = endpoints::of_port(port, &slices, &mut problems);
-            self.backend(&entry.key, &read, endpoints);
+            let read = Port { port: number, transport, name, id, protocol: traffic::protocol(port) };
+            self.backend(Backend {
+                id,
+                service: object_ref(&entry.key),
+                port: number,
+                protocol: read.protocol,
+                endpoints: endpoints::of_port(port, &slices, &mut problems).into(),
+                traffic: traffic.clone(),
+                security: policies.security(&entry.key, port.name.as_deref()),
+            });
             ports.push(read);
         }
         if !problems.is_empty() {
@@ -209,19 +227,9 @@ impl Services {
     }
 
     /// Puts one Service port in force unless nothing about it changed.
-    fn backend(&mut self, key: &ObjectKey, port: &Port, endpoints: Vec<Endpoint>) {
-        let Port { id, port, protocol, .. } = *port;
-        let backend = Backend {
-            id,
-            service: object_ref(key),
-            port,
-            protocol,
-            endpoints: endpoints.into(),
-            traffic: Arc::default(),
-            security: UpstreamSecurity::Cleartext,
-        };
-        if self.backends.get(&id).is_none_or(|old| **old != backend) {
-            Arc::make_mut(&mut self.backends).insert(id, Arc::new(backend));
+    fn backend(&mut self, backend: Backend) {
+        if self.backends.get(&backend.id).is_none_or(|old| **old != backend) {
+            Arc::make_mut(&mut self.backends).insert(backend.id, Arc::new(backend));
         }
     }
 
@@ -231,10 +239,10 @@ impl Services {
         }
     }
 
-    fn id(&mut self, key: &ObjectKey, port: u16) -> BackendId {
+    fn id(&mut self, key: &ObjectKey, port: u16, transport: Protocol) -> BackendId {
         // Numbers are given out in turn and never taken back, so their count is the next.
         let next = BackendId(u32::try_from(self.ids.len()).unwrap_or(u32::MAX));
-        *self.ids.entry((key.clone(), port)).or_insert(next)
+        *self.ids.entry((key.clone(), port, transport)).or_insert(next)
     }
 
     /// Finds who answers on each address; the first Service by name keeps an address that
@@ -250,7 +258,8 @@ impl Services {
                     report::error(&mut problems, field, format!("{text:?} is not an IP address"));
                     continue;
                 };
-                for port in &known.ports {
+                // UDP to a ClusterIP is left to the cluster's own balancing.
+                for port in known.ports.iter().filter(|port| port.transport == Protocol::Tcp) {
                     let address = SocketAddr::new(ip, port.port);
                     let owner = *self.frontends.entry(address).or_insert(port.id);
                     if let Some(other) = self.backends.get(&owner).filter(|_| owner != port.id) {
@@ -277,8 +286,13 @@ fn service_ports(service: &Service) -> impl Iterator<Item = &ServicePort> {
     service.spec.iter().flat_map(|spec| spec.ports.iter().flatten())
 }
 
-fn is_tcp(port: &ServicePort) -> bool {
-    port.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
+/// What a port is for, if it is one that we serve.
+fn transport(port: &ServicePort) -> Option<Protocol> {
+    match port.protocol.as_deref() {
+        None | Some("TCP") => Some(Protocol::Tcp),
+        Some("UDP") => Some(Protocol::Udp),
+        Some(_) => None,
+    }
 }
 
 fn is_external(service: &Service) -> bool {
@@ -295,14 +309,4 @@ fn cluster_ips(service: &Service) -> Vec<(String, &str)> {
     }
     ips.retain(|(_, ip)| !ip.is_empty() && *ip != "None");
     ips
-}
-
-fn protocol(port: &ServicePort) -> AppProtocol {
-    match port.app_protocol.as_deref() {
-        None => AppProtocol::Unspecified,
-        Some("http") => AppProtocol::Http,
-        Some("kubernetes.io/h2c") => AppProtocol::H2c,
-        Some("kubernetes.io/ws") => AppProtocol::WebSocket,
-        Some(_) => AppProtocol::Opaque,
-    }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use objects::ObjectKey;
+use objects::{Kind, ObjectKey};
 
 /// The status of one part of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Status {
     pub conditions: Vec<Condition>,
     /// `status.listeners[].attachedRoutes`; `None` for other parts.
     pub attached_routes: Option<usize>,
+    /// `status.listeners[].supportedKinds`; empty for other parts.
+    pub supported_kinds: Vec<Kind>,
 }
 
 /// The part of an object that a [`Status`] is about.
@@ -27,6 +29,8 @@ pub enum Part {
     Parent(usize),
     /// The listener of this name of a Gateway.
     Listener(Arc<str>),
+    /// The entry of `status.ancestors` for this Gateway, of a policy.
+    Ancestor(ObjectKey),
 }
 
 /// One condition.
@@ -52,7 +56,13 @@ impl Condition {
 pub enum Reason {
     Accepted,
     BackendNotFound,
+    ConfigurationChanged,
+    Conflicted,
     HostnameConflict,
+    InvalidCACertificateKind,
+    InvalidCACertificateRef,
+    InvalidCertificateRef,
+    InvalidClientCertificateRef,
     InvalidKind,
     InvalidRouteKinds,
     Invalid,
@@ -60,12 +70,14 @@ pub enum Reason {
     NoConflicts,
     NoMatchingListenerHostname,
     NoMatchingParent,
+    NoValidCACertificate,
     NotAllowedByListeners,
     PortUnavailable,
     Programmed,
     ProtocolConflict,
     RefNotPermitted,
     ResolvedRefs,
+    TargetNotFound,
     UnsupportedAddress,
     UnsupportedProtocol,
     UnsupportedValue,

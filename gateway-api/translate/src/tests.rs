@@ -3,15 +3,13 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 
-use gateway_api::apis::standard::gatewayclasses::GatewayClass;
-use gateway_api::apis::standard::gateways::Gateway;
-use gateway_api::apis::standard::httproutes::HttpRoute;
-use gateway_api::apis::standard::referencegrants::ReferenceGrant;
-use k8s_openapi::api::core::v1::{Namespace, Node, Pod, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use model::request::{HeaderView, HttpRequest};
 use model::route::{RouteMatch, RouteTable};
 use model::service::{Backend, Frontend};
+use objects::types::{
+    BackendTlsPolicy, BackendTrafficPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute,
+    Namespace, Node, Pod, ReferenceGrant, Secret, Service,
+};
 use objects::{Kind, Object, ObjectKey};
 use serde_json::{Value, json};
 
@@ -155,6 +153,7 @@ impl World {
         let shown = |s: Status| {
             let part = match s.part {
                 Part::Whole => "whole".to_owned(),
+                Part::Ancestor(gateway) => gateway.to_string(),
                 Part::Parent(at) => at.to_string(),
                 Part::Listener(name) => format!("{name}({})", s.attached_routes.unwrap()),
             };
@@ -166,6 +165,34 @@ impl World {
         statuses.sort();
         statuses
     }
+}
+
+/// A block of PEM around these bytes.
+pub(crate) fn pem(label: &str, bytes: &str) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digits = bytes.as_bytes().chunks(3).map(|chunk| {
+        let bits = (0..3).fold(0_usize, |bits, at| bits << 8 | usize::from(*chunk.get(at).unwrap_or(&0)));
+        let digit =
+            |at: usize| if at <= chunk.len() { char::from(DIGITS[bits >> (18 - 6 * at) & 63]) } else { '=' };
+        (0..4).map(digit).collect::<String>()
+    });
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", digits.collect::<String>())
+}
+
+/// A Secret of one certificate, which says its name, and a key.
+pub(crate) fn tls_secret_object(name: &str) -> Value {
+    let certificate = pem("CERTIFICATE", &format!("{name} certificate"));
+    json!({"stringData": {"tls.crt": certificate, "tls.key": pem("PRIVATE KEY", "secret key")}})
+}
+
+/// Puts such a Secret in force.
+pub(crate) fn tls_secret(world: &mut World, name: &str, certificate: &str) {
+    world.apply("Secret", name, tls_secret_object(certificate));
+}
+
+/// Puts a ConfigMap of one authority in force.
+pub(crate) fn authorities(world: &mut World, name: &str, certificate: &str) {
+    world.apply("ConfigMap", name, json!({"data": {"ca.crt": pem("CERTIFICATE", certificate)}}));
 }
 
 fn shown(found: Option<&Arc<RouteMatch>>) -> String {
@@ -186,10 +213,18 @@ fn typed(kind: &str, value: Value) -> Object {
         "Namespace" Namespace Namespace,
         "Pod" Pod Pod,
         "Service" Service Service,
+        "Secret" Secret Secret,
+        "ConfigMap" ConfigMap ConfigMap,
         "EndpointSlice" EndpointSlice EndpointSlice,
         "GatewayClass" GatewayClass GatewayClass,
         "Gateway" Gateway Gateway,
         "HTTPRoute" HttpRoute HttpRoute,
+        "GRPCRoute" GrpcRoute GrpcRoute,
+        "TLSRoute" TlsRoute TlsRoute,
+        "TCPRoute" TcpRoute TcpRoute,
+        "UDPRoute" UdpRoute UdpRoute,
+        "BackendTLSPolicy" BackendTlsPolicy BackendTlsPolicy,
+        "XBackendTrafficPolicy" BackendTrafficPolicy BackendTrafficPolicy,
         "ReferenceGrant" ReferenceGrant ReferenceGrant,
     }
 }
@@ -215,6 +250,25 @@ fn an_empty_store_is_an_empty_snapshot() {
     assert!(first.problems.is_empty() && first.listeners().is_empty());
     let again = translator.translate(&Store::default(), &HashSet::new(), &[]);
     assert!(Arc::ptr_eq(&first.snapshot, &again.snapshot), "nothing changed");
+}
+
+#[test]
+fn the_node_and_its_zone() {
+    let node = |zone: &str| json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}});
+    let said = |world: &World| {
+        let snapshot = &world.last.snapshot;
+        (snapshot.node.as_deref().map(str::to_owned), snapshot.zone.as_deref().map(str::to_owned))
+    };
+    let mut world = World::of(Options { node: Some("n1".to_owned()), ..Options::default() });
+    world.apply("Node", "n2", node("z2")).ready();
+    assert_eq!(said(&world), (Some("n1".to_owned()), None));
+    for zone in ["z1", "moved"] {
+        world.apply("Node", "n1", node(zone)).ready();
+        assert_eq!(said(&world), (Some("n1".to_owned()), Some(zone.to_owned())));
+    }
+    let mut unnamed = World::new();
+    unnamed.apply("Node", "n1", node("z1")).ready();
+    assert_eq!(said(&unnamed), (None, None));
 }
 
 #[test]

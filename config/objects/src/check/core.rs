@@ -2,14 +2,19 @@
 
 use std::net::IpAddr;
 
-use k8s_openapi::api::core::v1::{Node, Pod, Service, ServicePort};
+use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod, Service, ServicePort};
 use k8s_openapi::api::discovery::v1::{EndpointPort, EndpointSlice};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use super::Checker;
 use crate::kind::Kind;
+use crate::types::Secret;
 
 const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
+/// Most bytes of the values of a Secret or ConfigMap.
+const MAX_DATA_BYTES: usize = 1 << 20;
+/// `type` of a Secret with a certificate and its key.
+const TLS_SECRET: &str = "kubernetes.io/tls";
 
 /// Name, namespace and labels.
 pub(super) fn metadata(c: &mut Checker, kind: Kind, metadata: &ObjectMeta) {
@@ -108,6 +113,36 @@ fn service_port(c: &mut Checker, port: &ServicePort, named: bool) {
         None if named => c.at("name", |c| c.fault("is missing: a Service of several ports names each")),
         None => {}
     }
+}
+
+/// The keys of a Secret. Its values are shown nowhere.
+pub(super) fn secret(c: &mut Checker, secret: &Secret) {
+    let bytes = secret.data.values().map(Vec::len).sum::<usize>();
+    c.at("data", |c| {
+        data_keys(c, secret.data.keys(), bytes);
+        if secret.kind == TLS_SECRET {
+            for key in ["tls.crt", "tls.key"] {
+                c.must_at(key, secret.data.contains_key(key), format!("is missing: `type` is {TLS_SECRET}"));
+            }
+        }
+    });
+}
+
+/// The keys of a ConfigMap.
+pub(super) fn config_map(c: &mut Checker, map: &ConfigMap) {
+    let (text, binary) = (map.data.iter().flatten(), map.binary_data.iter().flatten());
+    let bytes = text.clone().map(|(_, text)| text.len()).sum::<usize>()
+        + binary.clone().map(|(_, bytes)| bytes.0.len()).sum::<usize>();
+    c.at("data", |c| data_keys(c, text.map(|(key, _)| key).chain(binary.map(|(key, _)| key)), bytes));
+}
+
+fn data_keys<'a>(c: &mut Checker, keys: impl Iterator<Item = &'a String>, bytes: usize) {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    for key in keys {
+        let good = (1..=253).contains(&key.len()) && key.bytes().all(allowed) && key != "." && key != "..";
+        c.must_at(key, good, "is not a key: letters, digits, `-`, `_` and `.`, at most 253");
+    }
+    c.must(bytes <= MAX_DATA_BYTES, format!("at most {MAX_DATA_BYTES} bytes are allowed, not {bytes}"));
 }
 
 /// The addresses and ports of an EndpointSlice.

@@ -1,7 +1,7 @@
 //! The filters of an HTTPRoute's rule or backend reference.
 
-use gateway_api::apis::standard::httproutes::{
-    HttpRouteRules, HttpRouteRulesFilters, HttpRouteRulesFiltersRequestMirror,
+use gateway_api::apis::experimental::httproutes::{
+    HttpRouteRules, HttpRouteRulesFilters, HttpRouteRulesFiltersCors, HttpRouteRulesFiltersRequestMirror,
     HttpRouteRulesFiltersRequestRedirect, HttpRouteRulesFiltersType as FilterType,
     HttpRouteRulesMatchesPathType as PathType,
 };
@@ -11,6 +11,10 @@ use super::{Checker, syntax};
 
 /// Status codes of a redirect.
 const REDIRECT_CODES: [i64; 5] = [301, 302, 303, 307, 308];
+
+/// `allowMethods` of a CORS filter.
+const CORS_METHODS: [&str; 10] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "*"];
 
 /// `filters[]` of a rule, or of a backend reference of that rule.
 pub(super) fn filters(c: &mut Checker, filters: &[HttpRouteRulesFilters], rule: &HttpRouteRules) {
@@ -51,6 +55,7 @@ fn only_its_own(c: &mut Checker, filter: &HttpRouteRulesFilters) {
         (FilterType::UrlRewrite, "urlRewrite", filter.url_rewrite.is_some()),
         (FilterType::ExtensionRef, "extensionRef", filter.extension_ref.is_some()),
         (FilterType::Cors, "cors", filter.cors.is_some()),
+        (FilterType::ExternalAuth, "externalAuth", filter.external_auth.is_some()),
     ];
     for (kind, name, is_set) in fields {
         let wanted = kind == filter.r#type;
@@ -83,6 +88,7 @@ fn one(c: &mut Checker, filter: &HttpRouteRulesFilters, rule: &HttpRouteRules) {
             c.at("path", |c| path_edit(c, &path.replace_full_path, &path.replace_prefix_match, rule));
         }
     });
+    c.some("cors", filter.cors.as_ref(), cors);
     c.some("urlRewrite", filter.url_rewrite.as_ref(), |c, rewrite| {
         c.some("hostname", rewrite.hostname.as_ref(), |c, hostname| c.hostname(hostname, false));
         if let Some(path) = &rewrite.path {
@@ -136,6 +142,24 @@ fn redirect(c: &mut Checker, redirect: &HttpRouteRulesFiltersRequestRedirect) {
     c.some("statusCode", redirect.status_code.as_ref(), |c, code| {
         c.must(REDIRECT_CODES.contains(code), format!("must be 301, 302, 303, 307 or 308, not {code}"));
     });
+}
+
+/// Sizes, and wildcards that stand alone. What an origin may be the translation knows.
+fn cors(c: &mut Checker, cors: &HttpRouteRulesFiltersCors) {
+    for (key, list, max) in [
+        ("allowOrigins", &cors.allow_origins, 64),
+        ("allowMethods", &cors.allow_methods, 9),
+        ("allowHeaders", &cors.allow_headers, 64),
+        ("exposeHeaders", &cors.expose_headers, 64),
+    ] {
+        let list = list.as_deref().unwrap_or_default();
+        c.at_most(key, list, max);
+        c.unique(key, list.iter().map(String::as_str));
+        let alone = list.len() <= 1 || !list.iter().any(|name| name == "*");
+        c.must_at(key, alone || key == "exposeHeaders", "`*` stands for all: it stands alone");
+    }
+    c.each_of("allowMethods", &cors.allow_methods, |c, method| c.one_of(method, &CORS_METHODS));
+    c.some("maxAge", cors.max_age.as_ref(), |c, seconds| c.must(*seconds >= 1, "must be at least 1"));
 }
 
 fn path_edit(c: &mut Checker, full: &Option<String>, prefix: &Option<String>, rule: &HttpRouteRules) {

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use gateway_api::apis::standard::gatewayclasses::GatewayClass;
-use gateway_api::apis::standard::gateways::{Gateway, GatewayListeners};
+use gateway_api::apis::standard::gateways::{
+    Gateway, GatewayListeners, GatewayListenersTls, GatewayListenersTlsMode as Mode, GatewayTlsFrontend,
+};
 use gateway_api::apis::standard::referencegrants::ReferenceGrant;
 
 use super::Checker;
@@ -37,6 +39,8 @@ pub(super) fn gateway(c: &mut Checker, gateway: &Gateway) {
             let fresh = seen.insert((listener.port, listener.protocol.clone(), listener.hostname.clone()));
             c.must(fresh, "a second listener of the same port, protocol and hostname");
         });
+        let frontend = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
+        c.at("tls", |c| c.some("frontend", frontend, self::frontend));
     });
 }
 
@@ -55,8 +59,47 @@ fn listener(c: &mut Checker, listener: &GatewayListeners) {
     if listener.tls.is_none() && protocol == "TLS" {
         c.at("tls", |c| c.fault("is missing: a listener of protocol TLS needs its mode"));
     }
+    c.some("tls", listener.tls.as_ref(), |c, tls| listener_tls(c, protocol, tls));
     let kinds = listener.allowed_routes.as_ref().and_then(|routes| routes.kinds.as_deref());
     c.at("allowedRoutes", |c| c.at_most("kinds", kinds.unwrap_or_default(), 8));
+}
+
+fn listener_tls(c: &mut Checker, protocol: &str, tls: &GatewayListenersTls) {
+    let passthrough = tls.mode == Some(Mode::Passthrough);
+    c.must_at("mode", !passthrough || protocol != "HTTPS", "must be Terminate for protocol HTTPS");
+    let references = tls.certificate_refs.as_deref().unwrap_or_default();
+    let options = tls.options.as_ref().is_some_and(|options| !options.is_empty());
+    let needed = !passthrough && matches!(protocol, "HTTPS" | "TLS");
+    let message = "at least one is needed to terminate TLS";
+    c.must_at("certificateRefs", !needed || options || !references.is_empty(), message);
+    c.at_most("certificateRefs", references, 64);
+    c.each("certificateRefs", references, |c, reference| {
+        c.must_at("name", !reference.name.is_empty(), "is empty");
+        c.some("namespace", reference.namespace.as_ref(), |c, namespace| c.label(namespace));
+    });
+}
+
+fn frontend(c: &mut Checker, frontend: &GatewayTlsFrontend) {
+    let references = |c: &mut Checker, count: usize| {
+        let message = format!("from 1 to 8 are allowed, not {count}");
+        c.must_at("caCertificateRefs", (1..=8).contains(&count), message);
+    };
+    c.at("default", |c| {
+        c.some("validation", frontend.default.validation.as_ref(), |c, validation| {
+            references(c, validation.ca_certificate_refs.len());
+        });
+    });
+    c.at_most("perPort", frontend.per_port.as_deref().unwrap_or_default(), 64);
+    let mut ports = HashSet::new();
+    c.each_of("perPort", &frontend.per_port, |c, entry| {
+        c.at("port", |c| c.port(entry.port));
+        c.must(ports.insert(entry.port), format!("a second entry for port {}", entry.port));
+        c.at("tls", |c| {
+            c.some("validation", entry.tls.validation.as_ref(), |c, validation| {
+                references(c, validation.ca_certificate_refs.len());
+            });
+        });
+    });
 }
 
 /// The lists of a ReferenceGrant.

@@ -2,26 +2,23 @@
 
 use std::collections::HashSet;
 
-use gateway_api::apis::standard::httproutes::{
-    HttpRoute, HttpRouteParentRefs, HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesFilters,
+use gateway_api::apis::experimental::httproutes::{
+    HttpRoute, HttpRouteRules, HttpRouteRulesBackendRefs, HttpRouteRulesFilters,
     HttpRouteRulesFiltersType as FilterType, HttpRouteRulesMatches,
     HttpRouteRulesMatchesHeadersType as HeaderType, HttpRouteRulesMatchesPathType as PathType,
-    HttpRouteRulesMatchesQueryParamsType as QueryType, HttpRouteRulesTimeouts,
+    HttpRouteRulesMatchesQueryParamsType as QueryType, HttpRouteRulesRetry, HttpRouteRulesTimeouts,
 };
 
-use super::{Checker, filter};
+use super::{Checker, filter, route};
 
-/// Largest `weight`.
-const MAX_WEIGHT: i64 = 1_000_000;
+/// Most `retry.attempts`.
+const MAX_ATTEMPTS: i64 = 100;
 
 /// Everything of an HTTPRoute.
-pub(super) fn http_route(c: &mut Checker, route: &HttpRoute) {
-    let spec = &route.spec;
+pub(super) fn http_route(c: &mut Checker, object: &HttpRoute) {
+    let spec = &object.spec;
     c.at("spec", |c| {
-        c.at_most("hostnames", spec.hostnames.as_deref().unwrap_or_default(), 16);
-        c.each_of("hostnames", &spec.hostnames, |c, hostname| c.hostname(hostname, true));
-        c.at_most("parentRefs", spec.parent_refs.as_deref().unwrap_or_default(), 32);
-        c.each_of("parentRefs", &spec.parent_refs, parent_ref);
+        route::head(c, object);
         let rules = spec.rules.as_deref().unwrap_or_default();
         c.must_at("rules", spec.rules.is_none() || !rules.is_empty(), "at least one is needed");
         c.at_most("rules", rules, 16);
@@ -31,13 +28,6 @@ pub(super) fn http_route(c: &mut Checker, route: &HttpRoute) {
         c.each("rules", rules, rule);
         c.unique("rules", rules.iter().filter_map(|rule| rule.name.as_deref()));
     });
-}
-
-fn parent_ref(c: &mut Checker, parent: &HttpRouteParentRefs) {
-    c.must_at("name", !parent.name.is_empty(), "is empty");
-    c.some("namespace", parent.namespace.as_ref(), |c, namespace| c.label(namespace));
-    c.some("port", parent.port.as_ref(), |c, port| c.port(*port));
-    c.some("sectionName", parent.section_name.as_ref(), |c, name| c.subdomain(name));
 }
 
 fn rule(c: &mut Checker, rule: &HttpRouteRules) {
@@ -52,18 +42,11 @@ fn rule(c: &mut Checker, rule: &HttpRouteRules) {
     let backends = rule.backend_refs.as_ref().map_or(0, Vec::len);
     c.must_at("backendRefs", !redirects || backends == 0, "a rule with a RequestRedirect filter has none");
     c.some("timeouts", rule.timeouts.as_ref(), timeouts);
+    c.some("retry", rule.retry.as_ref(), retry);
 }
 
 fn backend_ref(c: &mut Checker, backend: &HttpRouteRulesBackendRefs, rule: &HttpRouteRules) {
-    let service = matches!(
-        (backend.group.as_deref(), backend.kind.as_deref()),
-        (None | Some(""), None | Some("Service"))
-    );
-    c.must_at("name", !backend.name.is_empty(), "is empty");
-    c.some("namespace", backend.namespace.as_ref(), |c, namespace| c.label(namespace));
-    c.must_at("port", backend.port.is_some() || !service, "is missing: a Service needs one");
-    c.some("port", backend.port.as_ref(), |c, port| c.port(*port));
-    c.some("weight", backend.weight.as_ref(), |c, weight| c.range(*weight, 0, MAX_WEIGHT));
+    route::backend_ref(c, &backend.into());
     let Some(filters) = &backend.filters else { return };
     // The generated types differ in name only.
     let same = serde_json::to_value(filters).and_then(serde_json::from_value::<Vec<HttpRouteRulesFilters>>);
@@ -127,11 +110,9 @@ fn is_path(value: &str) -> bool {
 
 fn timeouts(c: &mut Checker, timeouts: &HttpRouteRulesTimeouts) {
     let mut read = |key: &str, text: &Option<String>| -> Option<u128> {
-        let text = text.as_ref()?;
-        let parsed = text.parse::<gateway_api::Duration>();
-        let message = format!("`{text}` is not a duration such as `10s` or `1m30s`");
-        c.must_at(key, parsed.is_ok(), message);
-        parsed.ok().map(|duration| duration.as_millis())
+        let mut millis = None;
+        c.some(key, text.as_ref(), |c, text| millis = duration(c, text));
+        millis
     };
     let request = read("request", &timeouts.request);
     let backend = read("backendRequest", &timeouts.backend_request);
@@ -140,6 +121,22 @@ fn timeouts(c: &mut Checker, timeouts: &HttpRouteRulesTimeouts) {
         let fits = request == 0 || backend <= request;
         c.must_at("backendRequest", fits, "must not be longer than `request`");
     }
+}
+
+/// The codes and numbers of `retry`.
+fn retry(c: &mut Checker, retry: &HttpRouteRulesRetry) {
+    c.each_of("codes", &retry.codes, |c, code| c.range(*code, 400, 599));
+    c.some("attempts", retry.attempts.as_ref(), |c, attempts| c.range(*attempts, 0, MAX_ATTEMPTS));
+    c.some("backoff", retry.backoff.as_ref(), |c, backoff| {
+        duration(c, backoff);
+    });
+}
+
+/// The milliseconds of a GEP-2257 duration.
+pub(super) fn duration(c: &mut Checker, text: &str) -> Option<u128> {
+    let parsed = text.parse::<gateway_api::Duration>();
+    c.must(parsed.is_ok(), format!("`{text}` is not a duration such as `10s` or `1m30s`"));
+    parsed.ok().map(|duration| duration.as_millis())
 }
 
 /// Names used twice in one list.

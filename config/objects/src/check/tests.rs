@@ -5,6 +5,8 @@ use serde_json::{Value, json};
 use super::check;
 use crate::{Kind, Object};
 
+mod gateway_api;
+
 fn typed<T: serde::de::DeserializeOwned>(object: Value) -> Arc<T> {
     Arc::new(serde_json::from_value(object).unwrap())
 }
@@ -21,6 +23,13 @@ fn faults(kind: Kind, spec: Value) -> Vec<String> {
         Kind::Service => Object::Service(typed(object)),
         Kind::Gateway => Object::Gateway(typed(object)),
         Kind::HttpRoute => Object::HttpRoute(typed(object)),
+        Kind::GrpcRoute => Object::GrpcRoute(typed(object)),
+        Kind::TlsRoute => Object::TlsRoute(typed(object)),
+        Kind::TcpRoute => Object::TcpRoute(typed(object)),
+        Kind::Secret => Object::Secret(typed(object)),
+        Kind::ConfigMap => Object::ConfigMap(typed(object)),
+        Kind::BackendTlsPolicy => Object::BackendTlsPolicy(typed(object)),
+        Kind::BackendTrafficPolicy => Object::BackendTrafficPolicy(typed(object)),
         Kind::CiliumNetworkPolicy => Object::CiliumNetworkPolicy(typed(object)),
         Kind::CiliumClusterwideNetworkPolicy => Object::CiliumClusterwideNetworkPolicy(typed(object)),
         other => panic!("{other}"),

@@ -6,7 +6,7 @@ use gateway_api::gateways::{
     GatewayListeners, GatewayListenersAllowedRoutesNamespacesFrom as From,
     GatewayListenersAllowedRoutesNamespacesSelector as Selector,
 };
-use objects::Store;
+use objects::{Kind, Store};
 
 use crate::report::{self, Problems, selects};
 
@@ -18,9 +18,9 @@ pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
 /// Which routes may attach.
 #[derive(Debug)]
 pub(crate) struct AllowedRoutes {
-    /// Whether HTTPRoutes may.
-    pub(crate) http: bool,
-    /// Whether `kinds` names a kind that we do not serve.
+    /// Routes of these kinds.
+    pub(crate) kinds: Vec<Kind>,
+    /// Whether `kinds` names a kind that a listener of this protocol does not take.
     pub(crate) unknown_kinds: bool,
     namespaces: Namespaces,
 }
@@ -33,20 +33,31 @@ enum Namespaces {
 }
 
 impl AllowedRoutes {
-    /// Reads the field of one listener.
-    pub(crate) fn read(index: usize, listener: &GatewayListeners, problems: &mut Problems) -> Self {
+    /// Reads the field of one listener, whose protocol takes routes of the kinds given.
+    pub(crate) fn read(
+        index: usize,
+        listener: &GatewayListeners,
+        served: &[Kind],
+        problems: &mut Problems,
+    ) -> Self {
         let field = |name: &str| format!("spec.listeners[{index}].allowedRoutes.{name}");
         let allowed = listener.allowed_routes.as_ref();
-        let kinds = allowed.and_then(|a| a.kinds.as_deref()).unwrap_or_default();
-        let mut http = kinds.is_empty();
+        let named = allowed.and_then(|a| a.kinds.as_deref()).unwrap_or_default();
+        let mut kinds = if named.is_empty() { served.to_vec() } else { Vec::new() };
         let mut unknown_kinds = false;
-        for (at, kind) in kinds.iter().enumerate() {
-            if kind.group.as_deref().unwrap_or(GROUP) == GROUP && kind.kind == "HTTPRoute" {
-                http = true;
-            } else {
-                unknown_kinds = true;
-                let message = format!("{} is not a kind of route that we serve", kind.kind);
-                report::error(problems, field(&format!("kinds[{at}]")), message);
+        for (at, kind) in named.iter().enumerate() {
+            let is_named = |known: &&Kind| {
+                known.as_str() == kind.kind && known.group() == kind.group.as_deref().unwrap_or(GROUP)
+            };
+            match served.iter().find(is_named) {
+                Some(known) if kinds.contains(known) => {}
+                Some(known) => kinds.push(*known),
+                None => {
+                    unknown_kinds = true;
+                    let message =
+                        format!("{} is not a kind of route for protocol {}", kind.kind, listener.protocol);
+                    report::error(problems, field(&format!("kinds[{at}]")), message);
+                }
             }
         }
         let from = allowed.and_then(|a| a.namespaces.as_ref());
@@ -62,7 +73,7 @@ impl AllowedRoutes {
             }
             _ => Namespaces::Same,
         };
-        Self { http, unknown_kinds, namespaces }
+        Self { kinds, unknown_kinds, namespaces }
     }
 
     /// Whether routes of a namespace may attach to this listener of a Gateway in another.

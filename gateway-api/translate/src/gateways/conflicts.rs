@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use model::service::GatewayAddr;
 
-use super::{GatewayState, Listener};
+use super::GatewayState;
+use super::listener::{Layer, Listener};
 use crate::report::{self, Problems};
 use crate::status::Reason;
 
@@ -14,9 +15,9 @@ use crate::status::Reason;
 /// and hostname.
 pub(super) fn within(listeners: &mut [Listener], problems: &mut Problems) {
     let conflict = |a: &Listener, b: &Listener| {
-        if a.port != b.port || transport(&a.protocol) != transport(&b.protocol) {
+        if a.port != b.port || a.protocol.transport() != b.protocol.transport() {
             None
-        } else if layer(&a.protocol) != layer(&b.protocol) {
+        } else if a.protocol.layer() != b.protocol.layer() {
             Some(Reason::ProtocolConflict)
         } else if a.hostname == b.hostname {
             Some(Reason::HostnameConflict)
@@ -27,7 +28,8 @@ pub(super) fn within(listeners: &mut [Listener], problems: &mut Problems) {
     let found: Vec<_> = listeners
         .iter()
         .map(|a| {
-            let others = listeners.iter().filter(|b| b.index != a.index);
+            let others = listeners.iter().filter(|b| b.index != a.index && b.refused.is_none());
+            let others = others.filter(|_| a.refused.is_none());
             others.filter_map(|b| conflict(a, b).map(|reason| (reason, b.key.name.clone()))).next()
         })
         .collect();
@@ -43,38 +45,44 @@ pub(super) fn within(listeners: &mut [Listener], problems: &mut Problems) {
     }
 }
 
-/// Refuses the listeners whose address, port and hostname an earlier Gateway of the slice has.
+/// Refuses the listeners whose address and port an earlier Gateway of the slice has, with the
+/// same hostname or for another protocol.
 pub(super) fn between(gateways: &mut [GatewayState]) {
-    let mut taken: HashMap<(GatewayAddr, Option<Arc<str>>), String> = HashMap::new();
+    let mut places: HashMap<(GatewayAddr, Option<Arc<str>>), String> = HashMap::new();
+    let mut layers: HashMap<GatewayAddr, (Layer, String)> = HashMap::new();
     for gateway in gateways {
+        let owner = gateway.key.to_string();
         for at in 0..gateway.listeners.len() {
             let listener = &gateway.listeners[at];
             if listener.refused.is_some() {
                 continue;
             }
-            let places: Vec<_> =
-                gateway.addresses_of(listener).map(|ip| (ip, listener.hostname.clone())).collect();
-            if let Some(owner) = places.iter().find_map(|place| taken.get(place)) {
-                let field = format!("spec.listeners[{}].hostname", listener.index);
-                let message = format!("{owner} is older and has this port and hostname on the same address");
-                report::error(&mut gateway.problems, field, message);
-                gateway.listeners[at].refused = Some(Reason::HostnameConflict);
-            } else {
-                let owner = gateway.key.to_string();
-                taken.extend(places.into_iter().map(|place| (place, owner.clone())));
-            }
+            let (layer, hostname) = (listener.protocol.layer(), listener.hostname.clone());
+            let addresses: Vec<_> = gateway.addresses_of(listener).collect();
+            let same = addresses.iter().find_map(|ip| places.get(&(*ip, hostname.clone())));
+            let other = addresses.iter().find_map(|ip| layers.get(ip).filter(|(known, _)| *known != layer));
+            let (reason, field, message) = match (same, other) {
+                (_, Some((_, owner))) => {
+                    let message =
+                        format!("{owner} is older and has another protocol on this address and port");
+                    (Reason::ProtocolConflict, "protocol", message)
+                }
+                (Some(owner), None) => {
+                    let message =
+                        format!("{owner} is older and has this port and hostname on the same address");
+                    (Reason::HostnameConflict, "hostname", message)
+                }
+                (None, None) => {
+                    for ip in addresses {
+                        places.insert((ip, hostname.clone()), owner.clone());
+                        layers.entry(ip).or_insert_with(|| (layer, owner.clone()));
+                    }
+                    continue;
+                }
+            };
+            let field = format!("spec.listeners[{}].{field}", listener.index);
+            report::error(&mut gateway.problems, field, message);
+            gateway.listeners[at].refused = Some(reason);
         }
-    }
-}
-
-fn transport(protocol: &str) -> &'static str {
-    if protocol == "UDP" { "UDP" } else { "TCP" }
-}
-
-/// Protocols that can share a port: those told apart by the same means.
-fn layer(protocol: &str) -> &str {
-    match protocol {
-        "HTTPS" => "TLS",
-        other => other,
     }
 }

@@ -1,10 +1,13 @@
 use std::net::IpAddr;
 
 use model::service::GatewayAddr;
+use model::workload::Protocol;
 use objects::Kind;
 use serde_json::{Value, json};
 
 use crate::tests::World;
+
+mod tls;
 
 fn apply(world: &mut World, name: &str, age: &str, spec: Value) {
     let mut spec = spec;
@@ -17,14 +20,19 @@ fn http(name: &str, port: u16, hostname: &str) -> Value {
     json!({"name": name, "port": port, "protocol": "HTTP", "hostname": hostname})
 }
 
+fn plain(name: &str, port: u16, protocol: &str) -> Value {
+    json!({"name": name, "port": port, "protocol": protocol})
+}
+
 /// `address:port` with the names of its listeners, ordered by address.
 fn listening(world: &World) -> Vec<String> {
     let mut addresses: Vec<_> = world.last.snapshot.gateways.iter().collect();
-    addresses.sort_by_key(|(address, _)| (address.port, address.ip));
+    addresses.sort_by_key(|(address, _)| (address.port, address.transport, address.ip));
     let shown = |(address, port): (&GatewayAddr, &std::sync::Arc<model::service::GatewayPort>)| {
         let ip = address.ip.map_or("*".to_owned(), |ip: IpAddr| ip.to_string());
         let names: Vec<_> = port.listeners.iter().map(|l| format!("{}/{}", l.gateway.name, l.name)).collect();
-        format!("{ip}:{} {}", address.port, names.join(" "))
+        let udp = if address.transport == Protocol::Udp { "/udp" } else { "" };
+        format!("{ip}:{}{udp} {}", address.port, names.join(" "))
     };
     addresses.into_iter().map(shown).collect()
 }
@@ -43,7 +51,7 @@ fn listeners_are_served_or_say_why_not() {
     apply(&mut world, "ns/gw", "01", json!({ "listeners": listeners }));
     let problems = world.translate();
     for wanted in [
-        "Gateway ns/gw: spec.listeners[1].protocol: HTTPS is not supported yet",
+        "Gateway ns/gw: spec.listeners[1].tls.certificateRefs: at least one",
         "Gateway ns/gw: spec.listeners[2].protocol: ",
         "Gateway ns/gw: spec.listeners[3].allowedRoutes.kinds[1]: FooRoute",
         "Gateway ns/gw: spec.listeners[4].port: 70000",
@@ -51,7 +59,7 @@ fn listeners_are_served_or_say_why_not() {
         assert_eq!(problems.iter().filter(|p| p.starts_with(wanted)).count(), 1, "{wanted}: {problems:?}");
     }
     assert_eq!(problems.len(), 4);
-    assert_eq!(listening(&world), ["*:80 gw/ok", "*:81 gw/kinds"]);
+    assert_eq!(listening(&world), ["*:80 gw/ok", "*:81 gw/kinds", "*:443 gw/tls"]);
     let good = "Accepted=true/Accepted Programmed=true/Programmed";
     let bad = |reason: &str| {
         format!(
@@ -65,7 +73,9 @@ fn listeners_are_served_or_say_why_not() {
             format!("odd(0): {}", bad("UnsupportedProtocol")),
             format!("ok(0): {good} ResolvedRefs=true/ResolvedRefs Conflicted=false/NoConflicts"),
             format!("port(0): {}", bad("PortUnavailable")),
-            format!("tls(0): {}", bad("UnsupportedProtocol")),
+            "tls(0): Accepted=true/Accepted Programmed=false/Invalid ResolvedRefs=false/InvalidCertificateRef \
+             Conflicted=false/NoConflicts"
+                .to_owned(),
             "whole: Accepted=true/ListenersNotValid Programmed=true/Programmed".to_owned(),
         ]
     );
@@ -108,6 +118,12 @@ fn listeners_of_one_gateway_that_cannot_be_told_apart_are_all_refused() {
             Some("HostnameConflict"),
         ),
         (json!([http("a", 80, ""), tls, http("c", 81, "")]), &["*:81 gw/c"], Some("ProtocolConflict")),
+        // TCP and UDP have port numbers of their own.
+        (json!([plain("a", 53, "TCP"), plain("b", 53, "UDP")]), &["*:53 gw/a", "*:53/udp gw/b"], None),
+        (json!([plain("a", 53, "UDP"), plain("b", 53, "UDP")]), &[], Some("HostnameConflict")),
+        (json!([plain("a", 53, "TCP"), http("b", 53, "")]), &[], Some("ProtocolConflict")),
+        // What is refused for itself takes nobody else down.
+        (json!([http("a", 80, ""), plain("b", 80, "example.com/x")]), &["*:80 gw/a"], None),
     ] {
         let mut world = World::new();
         apply(&mut world, "ns/gw", "01", json!({ "listeners": listeners }));
@@ -151,6 +167,47 @@ fn gateways_on_one_port_join_and_the_oldest_keeps_what_both_claim() {
     assert_eq!(listening(&world), ["*:80 old/same old/wild young/own", "192.0.2.7:80 alone/same"]);
     world.remove(Kind::Gateway, "ns/old").ready();
     assert_eq!(listening(&world), ["*:80 young/same young/own", "192.0.2.7:80 alone/same"]);
+}
+
+#[test]
+fn gateways_of_different_protocols_do_not_share_a_port() {
+    let mut world = World::new();
+    apply(&mut world, "ns/old", "01", json!({"listeners": [http("a", 80, "x.test")]}));
+    let both = json!([plain("tcp", 80, "TCP"), plain("udp", 80, "UDP")]);
+    apply(&mut world, "ns/young", "02", json!({ "listeners": both }));
+    let problems = world.translate();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let wanted = "Gateway ns/young: spec.listeners[0].protocol: Gateway ns/old is older";
+    assert!(problems[0].starts_with(wanted), "{problems:?}");
+    assert_eq!(listening(&world), ["*:80 old/a", "*:80/udp young/udp"]);
+    let statuses = world.statuses(Kind::Gateway, "ns/young");
+    assert!(statuses[0].contains("Conflicted=true/ProtocolConflict"), "{statuses:?}");
+}
+
+#[test]
+fn supported_kinds() {
+    let all = json!([]);
+    for (protocol, kinds, want) in [
+        ("HTTP", all.clone(), &["HTTPRoute", "GRPCRoute"][..]),
+        ("HTTP", json!([{"kind": "HTTPRoute"}, {"kind": "HTTPRoute"}]), &["HTTPRoute"]),
+        ("HTTP", json!([{"kind": "HTTPRoute"}, {"kind": "TCPRoute"}]), &["HTTPRoute"]),
+        ("HTTP", json!([{"kind": "HTTPRoute", "group": "example.com"}]), &[]),
+        ("HTTPS", all.clone(), &["HTTPRoute", "GRPCRoute"]),
+        ("TLS", all.clone(), &["TLSRoute"]),
+        ("TCP", all.clone(), &["TCPRoute"]),
+        ("UDP", all.clone(), &["UDPRoute"]),
+        ("example.com/x", all, &[]),
+    ] {
+        let mut world = World::new();
+        let mut listener = plain("l", 80, protocol);
+        listener["allowedRoutes"] = json!({ "kinds": kinds });
+        apply(&mut world, "ns/gw", "01", json!({ "listeners": [listener] }));
+        world.translate();
+        let statuses = world.translator.statuses();
+        let listener = statuses.iter().find(|s| s.attached_routes.is_some()).unwrap();
+        let got: Vec<_> = listener.supported_kinds.iter().map(|kind| kind.as_str()).collect();
+        assert_eq!(got, want, "{protocol} {kinds}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gateway_api::httproutes::{
+use gateway_api::experimental::httproutes::{
     HttpRouteRulesFilters, HttpRouteRulesFiltersRequestMirror, HttpRouteRulesFiltersRequestRedirect,
     HttpRouteRulesFiltersRequestRedirectPathType as RedirectPath,
     HttpRouteRulesFiltersRequestRedirectScheme as Scheme, HttpRouteRulesFiltersType as Type,
@@ -11,9 +11,11 @@ use gateway_api::httproutes::{
 };
 use model::route::{Filter, HeaderEdits, Mirror, PathEdit, Redirect, Rewrite};
 
-use super::compile::{Compiler, RuleShape};
-use super::references::Reference;
+use super::compile::Compiler;
+use super::http::RuleShape;
 use crate::report;
+
+mod cors;
 
 /// Header fields that belong to the connection or frame the message: an edit would break it.
 const FRAMING: &[&str] = &[
@@ -27,7 +29,31 @@ const FRAMING: &[&str] = &[
     "upgrade",
 ];
 
+/// A `token` of RFC 9110.
+fn is_token(text: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !text.is_empty() && text.bytes().all(fits)
+}
+
 impl Compiler<'_> {
+    /// Reads filters that have the form of an HTTPRoute's and a type of their own.
+    pub(super) fn filters_like<T: serde::Serialize>(
+        &mut self,
+        field: &str,
+        objects: Option<&Vec<T>>,
+        shape: RuleShape,
+    ) -> Vec<Filter> {
+        let Some(objects) = objects else { return Vec::new() };
+        let form = serde_json::to_value(objects);
+        match form.and_then(serde_json::from_value::<Vec<HttpRouteRulesFilters>>) {
+            Ok(objects) => self.filters(field, &objects, shape),
+            Err(error) => {
+                self.fault(field, &error.to_string());
+                Vec::new()
+            }
+        }
+    }
+
     /// Reads a list of filters.
     pub(super) fn filters(
         &mut self,
@@ -89,12 +115,16 @@ impl Compiler<'_> {
                 Some(object) => self.mirror(&format!("{field}.requestMirror"), object),
                 None => missing(self, "requestMirror"),
             },
-            Type::Cors => {
-                self.fault(field, "the filter CORS is not supported yet");
-                None
-            }
+            Type::Cors => match &object.cors {
+                Some(object) => Some(self.cors(&format!("{field}.cors"), object)),
+                None => missing(self, "cors"),
+            },
             Type::ExtensionRef => {
                 self.fault(field, "the filter ExtensionRef is not supported");
+                None
+            }
+            Type::ExternalAuth => {
+                self.fault(field, "the filter ExternalAuth is not supported");
                 None
             }
         }
@@ -137,8 +167,7 @@ impl Compiler<'_> {
     }
 
     fn header_name(&mut self, field: &str, name: &str) {
-        let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || !name.bytes().all(is_token) {
+        if !is_token(name) {
             self.fault(field, &format!("{name:?} is not a header name"));
         } else if FRAMING.contains(&&*name.to_ascii_lowercase()) {
             self.fault(field, &format!("{name} frames the message and cannot be edited"));
@@ -240,15 +269,7 @@ impl Compiler<'_> {
             self.fault(field, &format!("{numerator} of {denominator} is not a share"));
             return None;
         };
-        let backend = &object.backend_ref;
-        let target = self.target(Reference {
-            field: format!("{field}.backendRef"),
-            group: backend.group.clone().unwrap_or_default(),
-            kind: backend.kind.clone().unwrap_or_else(|| "Service".to_owned()),
-            namespace: backend.namespace.clone().unwrap_or_else(|| self.namespace()),
-            name: backend.name.clone(),
-            port: backend.port,
-        });
+        let target = self.target(format!("{field}.backendRef"), &(&object.backend_ref).into());
         Some(Filter::Mirror(Mirror { target, numerator, denominator }))
     }
 }

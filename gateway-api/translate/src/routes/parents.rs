@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use gateway_api::httproutes::{HttpRoute, HttpRouteParentRefs};
 use model::service::AppProtocol;
+use model::workload::Protocol;
+use objects::route::ParentRef;
 use objects::{Kind, ObjectKey, Problem};
 
-use super::Context;
+use super::{Context, RouteKind};
 use crate::gateways::allowed::GROUP;
 use crate::gateways::{GatewayState, Listener};
 use crate::services::Port;
@@ -50,34 +51,33 @@ impl Outcome {
 }
 
 /// What each parent makes of the route, in the order of `spec.parentRefs`.
-pub(super) fn outcomes(key: &ObjectKey, route: &HttpRoute, context: Context<'_>) -> Vec<Outcome> {
+pub(super) fn outcomes<T: RouteKind>(key: &ObjectKey, route: &T, context: Context<'_>) -> Vec<Outcome> {
     let hostnames = hostnames(route);
-    let parents = route.spec.parent_refs.iter().flatten();
-    let outcome = |parent: &HttpRouteParentRefs| {
-        let group = parent.group.as_deref().unwrap_or(GROUP);
-        let namespace = parent.namespace.as_deref().unwrap_or(&key.namespace);
-        match (group, parent.kind.as_deref().unwrap_or("Gateway")) {
+    let outcome = |parent: &ParentRef<'_>| {
+        let group = parent.group.unwrap_or(GROUP);
+        let namespace = parent.namespace.unwrap_or(&key.namespace);
+        match (group, parent.kind.unwrap_or("Gateway")) {
             (GROUP, "Gateway") => {
-                let parent_key = ObjectKey::new(Kind::Gateway, namespace, &parent.name);
+                let parent_key = ObjectKey::new(Kind::Gateway, namespace, parent.name);
                 to_gateway(key, parent, &parent_key, &hostnames, context)
             }
-            ("", "Service") => {
-                let parent_key = ObjectKey::new(Kind::Service, namespace, &parent.name);
+            ("", "Service") if T::BINDS_TO_SERVICES => {
+                let parent_key = ObjectKey::new(Kind::Service, namespace, parent.name);
                 to_service(key, parent, &parent_key, context)
             }
             (_, kind) => {
-                let message = format!("{kind} is not a kind of parent that we serve");
+                let message = format!("{kind} is not a kind of parent that we serve for {}s", T::KIND);
                 Outcome::refused(Reason::NoMatchingParent, message)
             }
         }
     };
-    parents.map(outcome).collect()
+    route.parents().iter().map(outcome).collect()
 }
 
 /// `spec.hostnames`, lower case.
-fn hostnames(route: &HttpRoute) -> Vec<Arc<str>> {
+fn hostnames(route: &impl RouteKind) -> Vec<Arc<str>> {
     let mut hostnames: Vec<Arc<str>> =
-        route.spec.hostnames.iter().flatten().map(|h| h.to_ascii_lowercase().into()).collect();
+        route.hostnames().iter().map(|hostname| hostname.to_ascii_lowercase().into()).collect();
     hostnames.sort();
     hostnames.dedup();
     hostnames
@@ -85,7 +85,7 @@ fn hostnames(route: &HttpRoute) -> Vec<Arc<str>> {
 
 fn to_gateway(
     key: &ObjectKey,
-    parent: &HttpRouteParentRefs,
+    parent: &ParentRef<'_>,
     parent_key: &ObjectKey,
     hostnames: &[Arc<str>],
     context: Context<'_>,
@@ -104,7 +104,8 @@ fn to_gateway(
     let allows = |l: &&&Listener| allows(l, gateway, key, context);
     let allowed: Vec<&Listener> = named.iter().filter(allows).copied().collect();
     if allowed.is_empty() {
-        let message = format!("no listener of {parent_key} allows HTTPRoutes of namespace {}", key.namespace);
+        let message =
+            format!("no listener of {parent_key} allows {}s of namespace {}", key.kind, key.namespace);
         return Outcome::refused(Reason::NotAllowedByListeners, message);
     }
     let served: Vec<&Listener> = allowed.into_iter().filter(|l| l.refused.is_none()).collect();
@@ -124,13 +125,13 @@ fn to_gateway(
     Outcome::Attached(attachments)
 }
 
-fn names(parent: &HttpRouteParentRefs, listener: &Listener) -> bool {
-    parent.section_name.as_deref().is_none_or(|name| name == &*listener.key.name)
+fn names(parent: &ParentRef<'_>, listener: &Listener) -> bool {
+    parent.section_name.is_none_or(|name| name == &*listener.key.name)
         && parent.port.is_none_or(|port| port == i32::from(listener.port))
 }
 
 fn allows(listener: &Listener, gateway: &GatewayState, route: &ObjectKey, context: Context<'_>) -> bool {
-    listener.allowed.http
+    listener.allowed.kinds.contains(&route.kind)
         && listener.allowed.namespace(&gateway.key.namespace, &route.namespace, context.store)
 }
 
@@ -157,7 +158,7 @@ fn intersect(a: &str, b: &str) -> bool {
 /// names do not count there, whatever the route says.
 fn to_service(
     key: &ObjectKey,
-    parent: &HttpRouteParentRefs,
+    parent: &ParentRef<'_>,
     parent_key: &ObjectKey,
     context: Context<'_>,
 ) -> Outcome {
@@ -171,9 +172,10 @@ fn to_service(
     // A port said to speak something else is meant only where it is named.
     let any = parent.port.is_none() && parent.section_name.is_none();
     let named = |port: &&Port| {
-        !(any && port.protocol == AppProtocol::Opaque)
+        port.transport == Protocol::Tcp
+            && !(any && port.protocol == AppProtocol::Opaque)
             && parent.port.is_none_or(|wanted| wanted == i32::from(port.port))
-            && parent.section_name.as_deref().is_none_or(|name| port.name.as_deref() == Some(name))
+            && parent.section_name.is_none_or(|name| port.name.as_deref() == Some(name))
     };
     let attachment = |port: &Port| Attachment { table: TableKey::Service(port.id), hostnames: Vec::new() };
     let attachments: Vec<_> = ports.iter().filter(named).map(attachment).collect();

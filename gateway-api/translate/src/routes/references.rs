@@ -1,10 +1,11 @@
 //! `backendRef`: from the name of a Service port to its number, or why not.
 
 use model::service::BackendId;
+use model::workload::Protocol;
 use objects::{Kind, ObjectKey};
 
 use super::Context;
-use crate::gateways::allowed::GROUP;
+use crate::grants::{self, Target};
 use crate::services::Lookup;
 use crate::status::Reason;
 
@@ -37,16 +38,17 @@ pub(super) struct Unresolved {
     pub(super) message: String,
 }
 
-/// Resolves a reference of a route in the given namespace. Permission is judged before existence,
+/// Resolves a reference of a route. Permission is judged before existence,
 /// so that nobody learns what another namespace holds.
-pub(super) fn resolve(reference: &Reference, route_namespace: &str, context: Context<'_>) -> Resolution {
+pub(super) fn resolve(reference: &Reference, route: &ObjectKey, context: Context<'_>) -> Resolution {
     let Reference { group, kind, namespace, name, port, .. } = reference;
     let fail = |reason, message| Err(Unresolved { reason, message });
     if !group.is_empty() || kind != "Service" {
         return fail(Reason::InvalidKind, format!("{kind} is not a kind of backend that we serve"));
     }
-    if namespace != route_namespace && !is_granted(reference, route_namespace, context) {
-        let message = format!("no ReferenceGrant in {namespace} lets HTTPRoutes of {route_namespace} in");
+    if !grants::allows(context.store, route, Target { group, kind, namespace, name }) {
+        let message =
+            format!("no ReferenceGrant in {namespace} lets {}s of {} in", route.kind, route.namespace);
         return fail(Reason::RefNotPermitted, message);
     }
     let Some(port) = port else {
@@ -54,31 +56,17 @@ pub(super) fn resolve(reference: &Reference, route_namespace: &str, context: Con
     };
     let service = ObjectKey::new(Kind::Service, namespace, name);
     let number = u16::try_from(*port).unwrap_or_default();
-    match context.services.lookup(&service, number) {
+    let transport = if route.kind == Kind::UdpRoute { Protocol::Udp } else { Protocol::Tcp };
+    match context.services.lookup(&service, number, transport) {
         Lookup::Found(id) => Ok(id),
         Lookup::NoService => fail(Reason::BackendNotFound, format!("there is no {service}")),
         Lookup::NoPort => fail(Reason::BackendNotFound, format!("{service} has no port {port}")),
         Lookup::External => {
             fail(Reason::BackendNotFound, format!("{service} is of type ExternalName: it has no endpoints"))
         }
-        Lookup::NotTcp => fail(Reason::UnsupportedProtocol, format!("port {port} of {service} is not TCP")),
+        Lookup::OtherTransport => {
+            let wanted = if transport == Protocol::Udp { "UDP" } else { "TCP" };
+            fail(Reason::UnsupportedProtocol, format!("port {port} of {service} is not {wanted}"))
+        }
     }
-}
-
-fn is_granted(reference: &Reference, route_namespace: &str, context: Context<'_>) -> bool {
-    let mut grants = context.store.reference_grants().namespace(&reference.namespace);
-    grants.any(|grant| {
-        let spec = &grant.object.spec;
-        let from = spec
-            .from
-            .iter()
-            .any(|from| from.group == GROUP && from.kind == "HTTPRoute" && from.namespace == route_namespace);
-        let to = spec.to.iter().any(|to| {
-            let name = to.name.as_deref().filter(|name| !name.is_empty());
-            to.group == reference.group
-                && to.kind == reference.kind
-                && name.is_none_or(|name| name == reference.name)
-        });
-        from && to
-    })
 }

@@ -1,12 +1,16 @@
 use std::time::Duration;
 
-use model::route::{BackendTarget, Filter, HeaderEdits, Mirror, PathEdit, Redirect, Rewrite, Timeouts};
+use model::route::{
+    BackendTarget, Filter, HeaderEdits, Mirror, PathEdit, Redirect, Retry, Rewrite, Timeouts,
+};
 use objects::Kind;
 use serde_json::{Value, json};
 
 use crate::tests::World;
 
+mod grpc;
 mod parents;
+mod stream;
 
 /// A world with Gateway `ns/gw` on port 80 and Services `ns/a` and `other/b` of port 80.
 fn world() -> World {
@@ -260,6 +264,25 @@ fn timeouts() {
     }
 }
 
+#[test]
+fn retries() {
+    let mut world = world();
+    let millis = |ms| Some(Duration::from_millis(ms));
+    for (rule, want) in [
+        (json!({}), None),
+        (json!({"retry": {}}), Some((vec![], 1, None))),
+        (
+            json!({"retry": {"codes": [500, 503, 500], "attempts": 3, "backoff": "100ms"}}),
+            Some((vec![500, 503], 3, millis(100))),
+        ),
+        (json!({"retry": {"codes": [429], "attempts": 0}}), Some((vec![429], 0, None))),
+    ] {
+        let want = want.map(|(codes, attempts, backoff)| Retry { codes, attempts, backoff });
+        world.route("ns/r", json!({"rules": [rule]})).ready();
+        assert_eq!(world.matched("GET h/").rule.retry, want, "{rule}");
+    }
+}
+
 /// Rules that refuse their route, with the field that is to blame.
 fn refused() -> Vec<(Value, &'static str)> {
     let matching = |field: &str, value: Value| json!({"matches": [{ field: value }]});
@@ -297,8 +320,12 @@ fn refused() -> Vec<(Value, &'static str)> {
             matching("queryParams", json!([{"name": "a", "type": regex, "value": "["}])),
             "matches[0].queryParams[0].value",
         ),
-        (filter("CORS", "cors", json!({})), "filters[0]"),
         (filter("ExtensionRef", "extensionRef", extension), "filters[0]"),
+        (
+            filter("ExternalAuth", "externalAuth", json!({"backendRef": {"name": "a"}, "protocol": "GRPC"})),
+            "filters[0]",
+        ),
+        (json!({"sessionPersistence": {}}), "sessionPersistence"),
         (filter("RequestMirror", "urlRewrite", json!({})), "filters[0]"),
         (both, "filters"),
         (json!({"filters": [edit, edit]}), "filters[1]"),
@@ -322,9 +349,26 @@ fn refused() -> Vec<(Value, &'static str)> {
     ]
 }
 
+/// The same for the filter CORS and for retries.
+fn refused_cors_and_retry() -> Vec<(Value, &'static str)> {
+    let filter = |kind: &str, field: &str, value: Value| json!({"filters": [{"type": kind, field: value}]});
+    vec![
+        (filter("CORS", "cors", json!({"allowOrigins": ["x"]})), "filters[0].cors.allowOrigins[0]"),
+        (filter("CORS", "cors", json!({"allowOrigins": ["*", "http://a"]})), "filters[0].cors.allowOrigins"),
+        (filter("CORS", "cors", json!({"allowMethods": ["*", "GET"]})), "filters[0].cors.allowMethods"),
+        (filter("CORS", "cors", json!({"allowHeaders": ["a b"]})), "filters[0].cors.allowHeaders[0]"),
+        (filter("CORS", "cors", json!({"exposeHeaders": [""]})), "filters[0].cors.exposeHeaders[0]"),
+        (filter("CORS", "cors", json!({"maxAge": 0})), "filters[0].cors.maxAge"),
+        (json!({"retry": {"codes": [503, 200]}}), "retry.codes[1]"),
+        (json!({"retry": {"attempts": -1}}), "retry.attempts"),
+        (json!({"retry": {"attempts": 101}}), "retry.attempts"),
+        (json!({"retry": {"backoff": "1.5s"}}), "retry.backoff"),
+    ]
+}
+
 #[test]
 fn a_refused_route_names_the_field_and_leaves_the_last_good_version() {
-    for (rule, field) in refused() {
+    for (rule, field) in refused().into_iter().chain(refused_cors_and_retry()) {
         let mut world = world();
         let good = self::rule(json!([{"path": {"value": "/good"}}]));
         world.route("ns/other", json!({"rules": [good]}));

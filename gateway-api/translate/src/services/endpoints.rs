@@ -48,10 +48,10 @@ pub(super) fn of_port(
 /// The port's number in a slice: ports go together by name.
 fn number_in(port: &ServicePort, slice: &EndpointSlice) -> Option<u16> {
     let name = port.name.as_deref().unwrap_or_default();
+    let transport = port.protocol.as_deref().unwrap_or("TCP");
     let mut ports = slice.ports.iter().flatten();
     let same = ports.find(|p| {
-        p.name.as_deref().unwrap_or_default() == name
-            && p.protocol.as_deref().is_none_or(|protocol| protocol == "TCP")
+        p.name.as_deref().unwrap_or_default() == name && p.protocol.as_deref().unwrap_or("TCP") == transport
     })?;
     // A slice port without a number stands for all; the Service then says which.
     let wanted = same.port.or(match port.target_port {

@@ -19,9 +19,9 @@ fn slice(world: &mut World, name: &str, service: &str, family: &str, ports: Valu
 fn ports_go_together_by_name_and_slices_add_up() {
     let mut world = World::new();
     let ports = json!([{"name": "web", "port": 80, "targetPort": "http"}, {"name": "admin", "port": 81},
-        {"name": "udp", "port": 80, "protocol": "UDP"}]);
+        {"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "sctp", "port": 82, "protocol": "SCTP"}]);
     world.apply("Service", "ns/s", json!({"spec": {"clusterIPs": ["10.96.0.1", "fd00::1"], "ports": ports}}));
-    let both = json!([{"name": "web", "port": 8080}, {"name": "admin", "port": 9000}, {"name": "udp", "port": 1, "protocol": "UDP"}]);
+    let both = json!([{"name": "web", "port": 8080}, {"name": "admin", "port": 9000}, {"name": "dns", "port": 5353, "protocol": "UDP"}]);
     slice(
         &mut world,
         "ns/s-1",
@@ -64,8 +64,9 @@ fn ports_go_together_by_name_and_slices_add_up() {
     for address in ["10.96.0.1:80", "[fd00::1]:80"] {
         assert_eq!(world.frontend(address).unwrap().backend, world.backend("ns/s", 80).id);
     }
-    assert_eq!(world.last.snapshot.frontends.len(), 4);
-    assert_eq!(world.last.snapshot.backends.len(), 2, "TCP ports only");
+    assert_eq!(endpoints(&world, "ns/s", 53), ["10.0.0.1:5353", "10.0.0.2:5353"]);
+    assert_eq!(world.last.snapshot.frontends.len(), 4, "TCP ports only");
+    assert_eq!(world.last.snapshot.backends.len(), 3, "TCP and UDP ports");
 }
 
 #[test]
@@ -162,6 +163,16 @@ fn protocols() {
         (json!("http"), Http),
         (json!("kubernetes.io/h2c"), H2c),
         (json!("kubernetes.io/ws"), WebSocket),
+        (json!(""), Unspecified),
+        (json!("HTTP"), Http),
+        (json!("grpc-web"), Http),
+        (json!("h2c"), H2c),
+        (json!("http2"), H2c),
+        (json!("grpc"), H2c),
+        (json!("ws"), WebSocket),
+        (json!("kubernetes.io/wss"), Opaque),
+        (json!("wss"), Opaque),
+        (json!("https"), Opaque),
         (json!("mysql"), Opaque),
     ] {
         world

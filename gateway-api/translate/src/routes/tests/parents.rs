@@ -30,7 +30,11 @@ fn a_parent_takes_a_route_or_says_why_not() {
         ("ns", json!({"name": "missing"}), "false/NoMatchingParent"),
         ("ns", json!({"name": "x", "kind": "ListenerSet"}), "false/NoMatchingParent"),
         ("ns", json!({"name": "gw", "sectionName": "grpc"}), "false/NotAllowedByListeners"),
-        ("ns", json!({"name": "gw", "sectionName": "tls"}), "false/NoMatchingParent"),
+        ("ns", json!({"name": "gw", "sectionName": "odd"}), "false/NotAllowedByListeners"),
+        ("ns", json!({"name": "gw", "sectionName": "twice"}), "false/NoMatchingParent"),
+        // A certificate that is missing keeps no route away.
+        ("ns", json!({"name": "gw", "sectionName": "https"}), "true/Accepted"),
+        ("ns", json!({"name": "gw", "sectionName": "tls"}), "false/NotAllowedByListeners"),
         ("far", json!({"name": "gw", "namespace": "ns"}), "true/Accepted"),
         ("far", json!({"name": "gw", "namespace": "ns", "sectionName": "a"}), "false/NotAllowedByListeners"),
         ("far", json!({"name": "gw"}), "false/NoMatchingParent"),
@@ -58,7 +62,11 @@ fn a_parent_takes_a_route_or_says_why_not() {
                 {"name": "far", "port": 83, "allowedRoutes": select(far)},
                 {"name": "grpc", "port": 84, "allowedRoutes": {"kinds": [{"kind": "GRPCRoute"}]}},
                 {"name": "host", "port": 85, "hostname": "other.test"},
-                {"name": "tls", "port": 443, "protocol": "HTTPS"},
+                {"name": "odd", "port": 86, "protocol": "example.com/x"},
+                {"name": "twice", "port": 87, "hostname": "x.test"},
+                {"name": "again", "port": 87, "hostname": "X.test"},
+                {"name": "https", "port": 443, "protocol": "HTTPS"},
+                {"name": "tls", "port": 444, "protocol": "TLS", "tls": {"mode": "Passthrough"}},
             ]),
         );
         let name = format!("{namespace}/r");

@@ -1,0 +1,148 @@
+//! Certificates and keys out of Secrets and ConfigMaps, each read once for each state of its
+//! object: what did not change keeps its [`Arc`].
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use model::tls::{Authorities, KeyPair};
+use objects::types::Secret;
+use objects::{Kind, ObjectKey, Store, Table};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::Options;
+use crate::report::object_ref;
+
+/// The key of a Secret that holds the certificate chain.
+const CHAIN: &str = "tls.crt";
+/// The key of a Secret that holds the private key.
+const PRIVATE_KEY: &str = "tls.key";
+/// The key of a Secret or ConfigMap that holds authorities.
+const AUTHORITIES: &str = "ca.crt";
+
+/// What was read out of Secrets and ConfigMaps.
+#[derive(Debug)]
+pub(crate) struct Credentials {
+    check_key_pair: fn(&KeyPair) -> Result<(), String>,
+    check_authorities: fn(&[Vec<u8>]) -> Result<(), String>,
+    pairs: Cache<Secret, KeyPair>,
+    of_secrets: Cache<Secret, Authorities>,
+    of_config_maps: Cache<ConfigMap, Authorities>,
+}
+
+impl Credentials {
+    /// Nothing read yet, with the checks of these options.
+    pub(crate) fn new(options: &Options) -> Self {
+        Self {
+            check_key_pair: options.check_key_pair,
+            check_authorities: options.check_authorities,
+            pairs: Cache::default(),
+            of_secrets: Cache::default(),
+            of_config_maps: Cache::default(),
+        }
+    }
+
+    /// Forgets what objects that are gone or changed have said.
+    pub(crate) fn sweep(&mut self, store: &Store) {
+        self.pairs.sweep(store.secrets());
+        self.of_secrets.sweep(store.secrets());
+        self.of_config_maps.sweep(store.config_maps());
+    }
+
+    /// `tls.crt` and `tls.key` of a Secret, or why it has none that can be used.
+    pub(crate) fn key_pair(&mut self, store: &Store, key: &ObjectKey) -> Result<Arc<KeyPair>, String> {
+        let check = self.check_key_pair;
+        self.pairs.get(store.secrets(), key, |secret| {
+            let chain = certificates(CHAIN, secret.data.get(CHAIN).map(Vec::as_slice))?;
+            let private = secret.data.get(PRIVATE_KEY).ok_or_else(|| missing(PRIVATE_KEY))?;
+            // The error of the parser may quote what it read.
+            let private = PrivateKeyDer::from_pem_slice(private)
+                .map_err(|_| format!("its {PRIVATE_KEY} is not a private key in PEM"))?;
+            let pair = KeyPair { source: object_ref(key), chain, key: private.secret_der().to_vec() };
+            check(&pair)?;
+            Ok(pair)
+        })
+    }
+
+    /// `ca.crt` of a Secret or ConfigMap, or why it has none that can be used.
+    pub(crate) fn authorities(&mut self, store: &Store, key: &ObjectKey) -> Result<Arc<Authorities>, String> {
+        let check = self.check_authorities;
+        let read = |pem: Option<&[u8]>| {
+            let certificates = certificates(AUTHORITIES, pem)?;
+            check(&certificates)?;
+            Ok(Authorities { certificates })
+        };
+        match key.kind {
+            Kind::Secret => {
+                let of = |secret: &Secret| read(secret.data.get(AUTHORITIES).map(Vec::as_slice));
+                self.of_secrets.get(store.secrets(), key, of)
+            }
+            Kind::ConfigMap => self.of_config_maps.get(store.config_maps(), key, |map: &ConfigMap| {
+                let text = map.data.as_ref().and_then(|data| data.get(AUTHORITIES));
+                let binary = map.binary_data.as_ref().and_then(|data| data.get(AUTHORITIES));
+                read(text.map(String::as_bytes).or(binary.map(|bytes| bytes.0.as_slice())))
+            }),
+            other => Err(format!("{other} holds no certificates")),
+        }
+    }
+}
+
+/// What the objects of one kind were read as.
+#[derive(Debug)]
+struct Cache<T, V> {
+    read: HashMap<ObjectKey, (Arc<T>, Result<Arc<V>, String>)>,
+}
+
+impl<T, V> Default for Cache<T, V> {
+    fn default() -> Self {
+        Self { read: HashMap::new() }
+    }
+}
+
+impl<T, V> Cache<T, V> {
+    fn get(
+        &mut self,
+        table: &Table<T>,
+        key: &ObjectKey,
+        read: impl FnOnce(&T) -> Result<V, String>,
+    ) -> Result<Arc<V>, String> {
+        let Some(entry) = table.get(&key.namespace, &key.name) else {
+            return Err(format!("there is no {key}"));
+        };
+        if let Some((object, known)) = self.read.get(key)
+            && Arc::ptr_eq(object, &entry.object)
+        {
+            return known.clone();
+        }
+        let known = read(&entry.object).map(Arc::new).map_err(|why| format!("{key}: {why}"));
+        self.read.insert(key.clone(), (entry.object.clone(), known.clone()));
+        known
+    }
+
+    fn sweep(&mut self, table: &Table<T>) {
+        self.read.retain(|key, (object, _)| {
+            let now = table.get(&key.namespace, &key.name);
+            now.is_some_and(|entry| Arc::ptr_eq(&entry.object, object))
+        });
+    }
+}
+
+/// The certificates of a PEM text, at least one.
+fn certificates(name: &str, pem: Option<&[u8]>) -> Result<Vec<Vec<u8>>, String> {
+    let pem = pem.ok_or_else(|| missing(name))?;
+    let read = CertificateDer::pem_slice_iter(pem).map(|der| der.map(|der| der.to_vec()));
+    let certificates =
+        read.collect::<Result<Vec<_>, _>>().map_err(|_| format!("its {name} is not in PEM"))?;
+    if certificates.is_empty() {
+        return Err(format!("its {name} holds no certificate in PEM"));
+    }
+    Ok(certificates)
+}
+
+fn missing(name: &str) -> String {
+    format!("it has no {name}")
+}
+
+#[cfg(test)]
+mod tests;
