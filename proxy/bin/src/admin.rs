@@ -1,4 +1,4 @@
-//! The admin socket: one line asks, the answer is all until the end of the stream.
+//! The admin endpoints. Over HTTP: [`http`]. Here the socket for Weir's own commands: one line asks, the answer is all until the end of the stream.
 //!
 //! | line | answer |
 //! |---|---|
@@ -6,6 +6,11 @@
 //! | `revision` | the number of the Snapshot that all workers and the kernel have in force |
 //! | `problems` | the problems of the configuration, one a line |
 //! | `explain ARGUMENTS` | JSON: `{"allowed", "text", "explanation"}` or `{"error"}`; the arguments are a JSON list |
+
+pub(crate) mod dump;
+pub(crate) mod http;
+pub(crate) mod log;
+pub(crate) mod observed;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

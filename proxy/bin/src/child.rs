@@ -11,11 +11,13 @@ use config::{Changes, Waker};
 use rustix::event::{PollFd, PollFlags};
 
 use crate::admin;
+use crate::admin::http::{self, Endpoint, Pages};
+use crate::admin::log::Log;
 use crate::cli::RunArgs;
 use crate::control::Control;
 use crate::fdstore::{Door, Link, Message};
 use crate::finder::Found;
-use crate::listeners::Slots;
+use crate::listeners::{self, Slots};
 use crate::signals::{Signal, Signals};
 use crate::state::StateDir;
 use crate::supervisor::EXIT_CONFIG;
@@ -55,7 +57,7 @@ impl Events {
 }
 
 /// Serves until told to end; returns the exit code.
-pub(crate) fn run(args: &RunArgs) -> Result<u8> {
+pub(crate) fn run(args: &RunArgs, log: Log) -> Result<u8> {
     rustix::thread::set_name(c"weir-proxy")?;
     let link = Arc::new(Link::from_stdin()?);
     let held = link.take_over().context("the supervisor left")?;
@@ -78,22 +80,33 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
     let devices = events.clone();
     control.follow_devices(move |found| devices.send(Event::Found(found)))?;
     follow_supervisor(link.clone(), state.door(), slots.clone(), events)?;
+    let endpoint = match args.admin.0 {
+        Some(address) => Some(http::serve(address, slots.clone(), Pages::new(control.observed(), log))?),
+        None => listeners::admin(&slots, None).map(|_| None)?,
+    };
     tracing::info!("ready");
     if let Err(error) = link.send(&Message::Ready, None) {
         tracing::debug!(%error, "no supervisor to tell");
     }
-    let limit = serve(&mut control, &changes, &inbox).unwrap_or(Duration::from_secs(args.drain_timeout));
+    let (limit, successor) = serve(&mut control, &changes, &inbox);
+    let limit = limit.unwrap_or(Duration::from_secs(args.drain_timeout));
+    if successor {
+        // It answers from now on; two on one socket would answer by turns.
+        endpoint.as_ref().map(Endpoint::leave).unwrap_or_default();
+    }
     drop(serving);
     slots.held().clear();
     control.drain(limit);
     Ok(0)
 }
 
-/// Works until told to end; the time to do so in, if somebody said.
-fn serve(control: &mut Control, changes: &Changes, inbox: &Receiver<Event>) -> Option<Duration> {
+/// Works until told to end. Returns the time to do so in, if somebody said, and whether a successor
+/// serves.
+fn serve(control: &mut Control, changes: &Changes, inbox: &Receiver<Event>) -> (Option<Duration>, bool) {
     let mut orphaned = false;
     let mut handed_over = false;
     loop {
+        control.observed().beat();
         let next = control.next_scan().saturating_duration_since(Instant::now()).min(RETRY);
         let (first, changed) = if handed_over {
             // From then on the kernel's maps are the successor's, whatever the files say.
@@ -103,10 +116,10 @@ fn serve(control: &mut Control, changes: &Changes, inbox: &Receiver<Event>) -> O
         };
         for event in first.into_iter().chain(inbox.try_iter()) {
             match event {
-                Event::Drain(limit) => return Some(limit),
-                Event::Signal(Signal::Terminate) => return None,
+                Event::Drain(limit) => return (Some(limit), handed_over),
+                Event::Signal(Signal::Terminate) => return (None, false),
                 // Ctrl-C reaches every process of the terminal; the supervisor says what it means.
-                Event::Signal(Signal::Interrupt) if orphaned => return None,
+                Event::Signal(Signal::Interrupt) if orphaned => return (None, false),
                 Event::Signal(_) => {}
                 Event::Orphaned => {
                     tracing::error!(
@@ -116,7 +129,10 @@ fn serve(control: &mut Control, changes: &Changes, inbox: &Receiver<Event>) -> O
                     orphaned = true;
                 }
                 Event::HandedOver => handed_over = true,
-                Event::TakenBack => handed_over = false,
+                Event::TakenBack => {
+                    handed_over = false;
+                    control.reapply();
+                }
                 Event::Found(found) if !handed_over => control.found(found),
                 Event::Found(_) => {}
                 Event::Question(question) => control.answer(question),
@@ -149,6 +165,8 @@ fn follow_supervisor(link: Arc<Link>, door: PathBuf, slots: Slots, events: Event
         loop {
             match link.receive() {
                 Ok(Some((Message::Drain(limit), _))) => events.send(Event::Drain(limit)),
+                Ok(Some((Message::Yield, _))) => events.send(Event::HandedOver),
+                Ok(Some((Message::Resume, _))) => events.send(Event::TakenBack),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
             }

@@ -1,7 +1,8 @@
 //! The command line: what each command and flag means, as `weir --help` says it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -93,6 +94,11 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain_timeout: u64,
 
+    /// Address and port of the admin endpoint over HTTP: /live, /ready, /metrics, /config, /log.
+    /// `none`: no such endpoint. /config and /log answer clients of the loopback only.
+    #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15200")]
+    pub(crate) admin: Admin,
+
     /// Name of this cluster, as policies see it in `io.cilium.k8s.policy.cluster`.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) cluster_name: String,
@@ -103,6 +109,23 @@ pub(crate) struct RunArgs {
 
     #[command(flatten)]
     pub(crate) places: Places,
+}
+
+/// Where the admin endpoint listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Admin(pub(crate) Option<SocketAddr>);
+
+impl FromStr for Admin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "none" => Ok(Self(None)),
+            _ => text.parse().map(|address| Self(Some(address))).map_err(|_| {
+                "neither `none` nor an address with a port, as 127.0.0.1:15200 or [::1]:15200".into()
+            }),
+        }
+    }
 }
 
 /// Where Weir keeps what must outlive a process.

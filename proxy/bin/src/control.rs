@@ -15,11 +15,13 @@ use telemetry::{Collector, Format};
 use translate::{Options, Translator};
 
 use crate::admin::Question;
+use crate::admin::observed::{Observed, ProblemCounts};
 use crate::cli::{Output, RunArgs};
 use crate::descriptors;
 use crate::finder::{self, Finder, Found};
 use crate::listeners::{self, GatewaySockets, Slots};
 use crate::live;
+use crate::output::SharedOutput;
 use crate::redirection::{Current, Redirection};
 use crate::state::StateDir;
 
@@ -35,8 +37,7 @@ pub(crate) struct Control {
     proxy: Proxy,
     collector: Collector,
     current: Current,
-    /// Revision that the kernel has.
-    applied: u64,
+    observed: Arc<Observed>,
     problems: Problems,
 }
 
@@ -88,6 +89,7 @@ struct Problems {
     sockets: Vec<Problem>,
     kernel: Vec<Problem>,
     logged: BTreeSet<Problem>,
+    counts: Arc<ProblemCounts>,
 }
 
 impl Problems {
@@ -108,6 +110,7 @@ impl Problems {
         for problem in self.logged.difference(&all) {
             tracing::info!("no more: {problem}");
         }
+        self.counts.set(&all);
         self.logged = all;
     }
 }
@@ -120,7 +123,12 @@ impl Control {
         let mut files = Files::open(&args.paths)?;
         let changes = files.watch();
         let loaded = files.load(Instant::now());
-        let options = Options { cluster_name: args.cluster_name.clone(), node: args.node.clone() };
+        let options = Options {
+            cluster_name: args.cluster_name.clone(),
+            node: args.node.clone(),
+            check_key_pair: tls::check,
+            check_authorities: tls::check_authorities,
+        };
         let mut translator = Translator::new(options);
         let mut pods = Pods {
             by_name: args.node.is_some(),
@@ -152,7 +160,7 @@ impl Control {
         let (writers, readers) = (0..=workers).map(|_| telemetry::ring(RING)).unzip();
         let mut writers: Vec<telemetry::Writer> = writers;
         let kernel_writer = writers.pop().context("one more ring than workers")?;
-        let collector = collect(args.output, readers)?;
+        let collector = collect(args.output, readers, state)?;
         let config = proxy::Config {
             workers,
             pin: args.pin,
@@ -160,12 +168,18 @@ impl Control {
             limits: descriptors::limits(workers),
         };
         let proxy = Proxy::start(config, snapshot.clone(), lists, writers)?;
+        for (worker, socket) in sockets.added_udp {
+            proxy.listen_udp(worker, socket);
+        }
         let current = Current::new(snapshot.clone());
+        let observed =
+            Observed::new(proxy.worker_stats(), current.clone(), collector.counts(), problems.counts.clone());
         if let Some(redirection) = &mut redirection {
             redirection.lead_to(&transparent)?;
             redirection.record(current.clone(), kernel_writer)?;
             problems.kernel = redirection.apply(&snapshot, &pods.found);
         }
+        observed.set_applied(snapshot.revision);
         problems.log();
         let control = Self {
             files,
@@ -178,10 +192,15 @@ impl Control {
             proxy,
             collector,
             current,
-            applied: snapshot.revision,
+            observed: Arc::new(observed),
             problems,
         };
         Ok((control, changes))
+    }
+
+    /// What the admin endpoint sees of this.
+    pub(crate) fn observed(&self) -> Arc<Observed> {
+        self.observed.clone()
     }
 
     /// Follows the pods' devices; `report` brings what was found back to [`Control::found`].
@@ -218,6 +237,12 @@ impl Control {
         }
     }
 
+    /// Brings the kernel back in line after somebody else had it.
+    pub(crate) fn reapply(&mut self) {
+        self.put_in_force(self.current.get());
+        self.problems.log();
+    }
+
     /// Tries again to listen where it failed.
     pub(crate) fn retry(&mut self) {
         if !self.problems.sockets.is_empty() {
@@ -251,7 +276,7 @@ impl Control {
         if let Some(finder) = &mut self.pods.finder {
             finder.want(wanted);
         }
-        self.applied = snapshot.revision;
+        self.observed.set_applied(snapshot.revision);
     }
 
     fn reconcile_sockets(&mut self, snapshot: &Snapshot) {
@@ -259,8 +284,14 @@ impl Control {
         for (worker, socket) in sockets.added {
             self.proxy.listen(worker, socket);
         }
+        for (worker, socket) in sockets.added_udp {
+            self.proxy.listen_udp(worker, socket);
+        }
         for address in sockets.removed {
             self.proxy.unlisten(address);
+        }
+        for address in sockets.removed_udp {
+            self.proxy.unlisten_udp(address);
         }
         self.problems.sockets = listeners::problems(&sockets.failed);
     }
@@ -270,7 +301,7 @@ impl Control {
         let (verb, rest) = question.line.split_once(' ').unwrap_or((&question.line, ""));
         let text = match verb {
             "ready" => "ready".to_owned(),
-            "revision" => self.applied.min(self.proxy.revision()).to_string(),
+            "revision" => self.observed.revision().to_string(),
             "problems" => {
                 let lines: Vec<String> = self.problems.all().iter().map(ToString::to_string).collect();
                 lines.join("\n")
@@ -285,12 +316,13 @@ impl Control {
     /// Ends the workers' connections within `limit` and writes out the last records. What is in
     /// the kernel stays.
     pub(crate) fn drain(self, limit: Duration) {
+        self.observed.drain();
         self.proxy.drain(limit);
         self.collector.stop(PRINT_PATIENCE);
     }
 }
 
-fn collect(output: Output, readers: Vec<telemetry::Reader>) -> Result<Collector> {
+fn collect(output: Output, readers: Vec<telemetry::Reader>, state: &StateDir) -> Result<Collector> {
     let mut collector = Collector::start(readers)?;
     let stdout = std::io::stdout();
     let format = match output {
@@ -298,7 +330,7 @@ fn collect(output: Output, readers: Vec<telemetry::Reader>) -> Result<Collector>
         Output::Json => Format::Json,
         Output::None => return Ok(collector),
     };
-    collector.print(format, stdout)?;
+    collector.print(format, SharedOutput::new(state.output_lock()?, stdout))?;
     Ok(collector)
 }
 

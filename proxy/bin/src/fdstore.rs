@@ -28,6 +28,10 @@ pub(crate) enum Message {
     Ready,
     /// End within this time.
     Drain(Duration),
+    /// A successor starts: leave the kernel's maps to it, and serve on.
+    Yield,
+    /// The successor failed: carry on.
+    Resume,
 }
 
 impl Message {
@@ -37,6 +41,8 @@ impl Message {
             Self::Release(name) => format!("RELEASE {name}"),
             Self::Start => "START".into(),
             Self::Ready => "READY".into(),
+            Self::Yield => "YIELD".into(),
+            Self::Resume => "RESUME".into(),
             Self::Drain(limit) => format!("DRAIN {}", limit.as_millis()),
         }
     }
@@ -48,6 +54,8 @@ impl Message {
             "RELEASE" => Some(Self::Release(rest.into())),
             "START" => Some(Self::Start),
             "READY" => Some(Self::Ready),
+            "YIELD" => Some(Self::Yield),
+            "RESUME" => Some(Self::Resume),
             "DRAIN" => Some(Self::Drain(Duration::from_millis(rest.parse().ok()?))),
             _ => None,
         }

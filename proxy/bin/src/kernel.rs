@@ -110,7 +110,8 @@ fn frontends(snapshot: &Snapshot) -> Vec<Frontend> {
         protocol,
         outside: false,
     });
-    let gateways = snapshot.gateways.keys().flat_map(|at| {
+    let tcp = snapshot.gateways.keys().filter(|at| at.transport == Protocol::Tcp);
+    let gateways = tcp.flat_map(|at| {
         let addresses: Vec<IpAddr> = match at.ip {
             Some(ip) => vec![ip],
             None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],

@@ -1,13 +1,15 @@
 //! The listening sockets: made or inherited, handed to the supervisor, matched to the Gateways.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use model::Snapshot;
 use model::service::ObjectRef;
+use model::workload::Protocol::{Tcp, Udp};
 use objects::{Kind, ObjectKey, Problem};
 use proxy::{Config, Listener, ListenerKind};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -33,14 +35,14 @@ impl Slots {
     }
 
     /// Another descriptor of the socket of this name.
-    fn get(&self, name: &str) -> io::Result<Option<TcpListener>> {
+    fn get(&self, name: &str) -> io::Result<Option<OwnedFd>> {
         let held = self.held();
         let fd = held.iter().find(|(other, _)| other == name).map(|(_, fd)| fd.try_clone());
-        Ok(fd.transpose()?.map(TcpListener::from))
+        fd.transpose()
     }
 
-    fn hold(&self, name: &str, socket: &TcpListener) -> io::Result<()> {
-        let fd: OwnedFd = socket.as_fd().try_clone_to_owned()?;
+    fn hold(&self, name: &str, socket: &OwnedFd) -> io::Result<()> {
+        let fd = socket.try_clone()?;
         let message = Message::Hold(name.to_owned());
         if let Err(error) = self.supervisor.send(&message, Some(fd.as_fd())) {
             tracing::debug!(%error, "no supervisor to keep {name}");
@@ -66,13 +68,17 @@ impl Slots {
     }
 
     /// The socket of this name, or a new one that is then kept.
-    fn take_or(&self, name: &str, make: impl FnOnce() -> io::Result<TcpListener>) -> io::Result<TcpListener> {
+    fn take_or<S: From<OwnedFd>>(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> io::Result<Socket>,
+    ) -> io::Result<S> {
         if let Some(socket) = self.get(name)? {
-            return Ok(socket);
+            return Ok(socket.into());
         }
-        let socket = make()?;
+        let socket = make()?.into();
         self.hold(name, &socket)?;
-        Ok(socket)
+        Ok(socket.into())
     }
 }
 
@@ -101,7 +107,10 @@ pub(crate) fn transparent(slots: &Slots, workers: usize) -> io::Result<Vec<Trans
                     Domain::IPV4 => Ipv4Addr::LOCALHOST.into(),
                     _ => Ipv6Addr::LOCALHOST.into(),
                 };
-                listen(SocketAddr::new(address, 0), Bind { transparent: true, shared: false })
+                listen(
+                    At { address: SocketAddr::new(address, 0), transport: Tcp },
+                    Bind { transparent: true, shared: false },
+                )
             });
             match made {
                 Ok(socket) => sockets.push(Transparent { worker, v6: domain == Domain::IPV6, socket }),
@@ -113,6 +122,18 @@ pub(crate) fn transparent(slots: &Slots, workers: usize) -> io::Result<Vec<Trans
     Ok(sockets)
 }
 
+/// The socket of the admin endpoint; one for another address is closed, or any for `None`.
+pub(crate) fn admin(slots: &Slots, address: Option<SocketAddr>) -> io::Result<Option<TcpListener>> {
+    let name = address.map(|address| format!("{ADMIN}/{address}")).unwrap_or_default();
+    slots.keep_only(|other| other == name || other.split('/').next() != Some(ADMIN));
+    let open = |address| {
+        slots.take_or(&name, || {
+            listen(At { address, transport: Tcp }, Bind { transparent: false, shared: false })
+        })
+    };
+    address.map(open).transpose()
+}
+
 /// The sockets for clients that nothing redirects, on the Gateways' own addresses.
 #[derive(Debug)]
 pub(crate) struct GatewaySockets {
@@ -120,18 +141,36 @@ pub(crate) struct GatewaySockets {
     workers: usize,
     /// Take addresses that the node does not have (yet): a Gateway's may be known only here.
     transparent: bool,
-    open: BTreeSet<SocketAddr>,
+    open: BTreeSet<At>,
+}
+
+/// What a Gateway's socket is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At {
+    address: SocketAddr,
+    /// TCP or UDP.
+    transport: model::workload::Protocol,
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.transport, self.address)
+    }
 }
 
 /// What changed: sockets to give to workers, addresses to stop listening on, and what failed.
 #[derive(Debug, Default)]
 pub(crate) struct Changes {
-    /// New sockets with the worker that each is for.
+    /// New TCP sockets with the worker that each is for.
     pub(crate) added: Vec<(usize, TcpListener)>,
-    /// Addresses of Gateways that are gone.
+    /// The same of UDP.
+    pub(crate) added_udp: Vec<(usize, UdpSocket)>,
+    /// TCP addresses of Gateways that are gone.
     pub(crate) removed: Vec<SocketAddr>,
+    /// The same of UDP.
+    pub(crate) removed_udp: Vec<SocketAddr>,
     /// Addresses that cannot be listened on, with the Gateways that want them.
-    pub(crate) failed: Vec<(SocketAddr, Vec<ObjectRef>, io::Error)>,
+    pub(crate) failed: Vec<(At, Vec<ObjectRef>, io::Error)>,
 }
 
 impl GatewaySockets {
@@ -144,48 +183,55 @@ impl GatewaySockets {
     pub(crate) fn reconcile(&mut self, snapshot: &Snapshot) -> Changes {
         let wanted = addresses(snapshot);
         let mut changes = Changes::default();
-        for (address, gateways) in &wanted {
-            if self.open.contains(address) {
+        for (at, gateways) in &wanted {
+            if self.open.contains(at) {
                 continue;
             }
-            match self.open(*address) {
-                Ok(sockets) => {
-                    self.open.insert(*address);
-                    changes.added.extend(sockets.into_iter().enumerate());
+            let opened = match at.transport {
+                Udp => self.open(*at).map(|sockets| changes.added_udp.extend(sockets)),
+                _ => self.open(*at).map(|sockets| changes.added.extend(sockets)),
+            };
+            match opened {
+                Ok(()) => {
+                    self.open.insert(*at);
                 }
-                Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && no_ipv6(&error) => {}
-                Err(error) => changes.failed.push((*address, gateways.clone(), error)),
+                Err(error) if at.address.ip() == Ipv6Addr::UNSPECIFIED && no_ipv6(&error) => {}
+                Err(error) => changes.failed.push((*at, gateways.clone(), error)),
             }
         }
-        let gone = self.open.iter().filter(|address| !wanted.contains_key(address));
-        changes.removed = gone.copied().collect();
-        self.open.retain(|address| wanted.contains_key(address));
+        for gone in self.open.iter().filter(|at| !wanted.contains_key(at)) {
+            let removed = if gone.transport == Udp { &mut changes.removed_udp } else { &mut changes.removed };
+            removed.push(gone.address);
+        }
+        self.open.retain(|at| wanted.contains_key(at));
         let (open, workers) = (&self.open, self.workers);
         let names: BTreeSet<String> =
             open.iter().flat_map(|at| (0..workers).map(|worker| slot(worker, *at))).collect();
         self.slots.keep_only(|name| match name.split('/').next() {
-            Some("gateway") => names.contains(name),
+            Some("gateway" | "gateway-udp") => names.contains(name),
+            Some(ADMIN) => true,
             _ => name.split('/').nth(1).and_then(|w| w.parse().ok()).is_some_and(|w: usize| w < workers),
         });
         changes
     }
 
-    fn open(&self, address: SocketAddr) -> io::Result<Vec<TcpListener>> {
+    /// One socket for each worker.
+    fn open<S: From<OwnedFd>>(&self, at: At) -> io::Result<Vec<(usize, S)>> {
         let bind = Bind { transparent: self.transparent, shared: true };
         let made: io::Result<Vec<_>> = (0..self.workers)
-            .map(|worker| self.slots.take_or(&slot(worker, address), || listen(address, bind)))
+            .map(|worker| Ok((worker, self.slots.take_or(&slot(worker, at), || listen(at, bind))?)))
             .collect();
         if made.is_err() {
-            (0..self.workers).for_each(|worker| self.slots.release(&slot(worker, address)));
+            (0..self.workers).for_each(|worker| self.slots.release(&slot(worker, at)));
         }
         made
     }
 }
 
 /// What failed as problems that name the Gateways.
-pub(crate) fn problems(failed: &[(SocketAddr, Vec<ObjectRef>, io::Error)]) -> Vec<Problem> {
-    let of_each = |(address, gateways, error): &(SocketAddr, Vec<ObjectRef>, io::Error)| {
-        let message = format!("cannot listen on {address}: {error}");
+pub(crate) fn problems(failed: &[(At, Vec<ObjectRef>, io::Error)]) -> Vec<Problem> {
+    let of_each = |(at, gateways, error): &(At, Vec<ObjectRef>, io::Error)| {
+        let message = format!("cannot listen on {at}: {error}");
         let problem = move |gateway: &ObjectRef| {
             Problem::error(message.clone()).field("spec.listeners").of(ObjectKey {
                 kind: Kind::Gateway,
@@ -216,8 +262,8 @@ pub(crate) fn by_worker(
 }
 
 /// The socket addresses of all Gateways with the Gateways on each.
-fn addresses(snapshot: &Snapshot) -> BTreeMap<SocketAddr, Vec<ObjectRef>> {
-    let mut wanted: BTreeMap<SocketAddr, Vec<ObjectRef>> = BTreeMap::new();
+fn addresses(snapshot: &Snapshot) -> BTreeMap<At, Vec<ObjectRef>> {
+    let mut wanted: BTreeMap<At, Vec<ObjectRef>> = BTreeMap::new();
     for (at, port) in snapshot.gateways.iter() {
         let ips: &[IpAddr] = match &at.ip {
             Some(ip) => std::slice::from_ref(ip),
@@ -228,14 +274,16 @@ fn addresses(snapshot: &Snapshot) -> BTreeMap<SocketAddr, Vec<ObjectRef>> {
         gateways.sort();
         gateways.dedup();
         for ip in ips {
-            wanted.entry(SocketAddr::new(*ip, at.port)).or_default().extend(gateways.iter().cloned());
+            let at = At { address: SocketAddr::new(*ip, at.port), transport: at.transport };
+            wanted.entry(at).or_default().extend(gateways.iter().cloned());
         }
     }
     wanted
 }
 
-fn slot(worker: usize, address: SocketAddr) -> String {
-    format!("gateway/{worker}/{address}")
+fn slot(worker: usize, at: At) -> String {
+    let kind = if at.transport == Udp { "gateway-udp" } else { "gateway" };
+    format!("{kind}/{worker}/{}", at.address)
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -246,12 +294,17 @@ struct Bind {
     shared: bool,
 }
 
-fn listen(address: SocketAddr, bind: Bind) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+fn listen(at: At, bind: Bind) -> io::Result<Socket> {
+    let At { address, transport } = at;
+    let (kind, protocol) =
+        if transport == Udp { (Type::DGRAM, Protocol::UDP) } else { (Type::STREAM, Protocol::TCP) };
+    let socket = Socket::new(Domain::for_address(address), kind, Some(protocol))?;
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
-    socket.set_reuse_address(true)?;
+    if transport == Tcp {
+        socket.set_reuse_address(true)?;
+    }
     if bind.shared {
         socket.set_reuse_port(true)?;
     }
@@ -263,9 +316,11 @@ fn listen(address: SocketAddr, bind: Bind) -> io::Result<TcpListener> {
         }
     }
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    if transport == Tcp {
+        socket.listen(BACKLOG)?;
+    }
     socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    Ok(socket)
 }
 
 fn no_ipv6(error: &io::Error) -> bool {
@@ -275,6 +330,8 @@ fn no_ipv6(error: &io::Error) -> bool {
         .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
+/// The first part of the name of the admin endpoint's socket.
+const ADMIN: &str = "admin";
 /// Connections that may wait for a worker, or for the next proxy after a crash.
 const BACKLOG: i32 = 4096;
 

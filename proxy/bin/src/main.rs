@@ -15,20 +15,18 @@ mod finder;
 mod kernel;
 mod listeners;
 mod live;
+mod metrics;
 mod offline;
+mod output;
 mod redirection;
 mod signals;
 mod state;
 mod supervisor;
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Parser;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::{Cli, Command};
 
@@ -44,23 +42,12 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<u8> {
-    log_to_stderr(&cli.log)?;
+    let log = admin::log::Log::to_stderr(&cli.log)?;
     match cli.command {
-        Command::Run(args) if cli.as_proxy => child::run(&args),
+        Command::Run(args) if cli.as_proxy => child::run(&args, log),
         Command::Run(args) => supervisor::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Explain(args) => live::explain(&args),
         Command::Cleanup(args) => cleanup::run(&args).map(|()| 0),
     }
-}
-
-fn log_to_stderr(levels: &str) -> Result<()> {
-    let filter: Targets =
-        levels.parse().with_context(|| format!("--log {levels:?}: not a level or list of part=level"))?;
-    let format = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal());
-    tracing_subscriber::registry().with(filter).with(format).init();
-    Ok(())
 }

@@ -24,7 +24,12 @@ pub(crate) struct Offline {
 pub(crate) fn load(paths: &[PathBuf], node: Option<&str>, cluster_name: &str) -> Result<Offline> {
     let mut files = config::Files::open(paths)?;
     let loaded = files.load(Instant::now());
-    let options = Options { cluster_name: cluster_name.to_owned(), node: node.map(str::to_owned) };
+    let options = Options {
+        cluster_name: cluster_name.to_owned(),
+        node: node.map(str::to_owned),
+        check_key_pair: tls::check,
+        check_authorities: tls::check_authorities,
+    };
     let mut translator = Translator::new(options);
     let mut translation = translator.translate(&loaded.store, &HashSet::new(), &[]);
     if node.is_none() {

@@ -138,7 +138,9 @@ fn follow(mut reports: Events, current: &Current, mut flows: Writer) -> rustix::
         let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
         reports.drain(|event| {
             if let Some(record) = events::record(&event, &snapshot, now) {
-                flows.write(record);
+                let mut slot = flows.blank();
+                *slot = record;
+                flows.write(slot);
             }
         });
     }

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub(crate) enum Signal {
     Terminate,
     /// Stop and clean up (SIGINT).
     Interrupt,
+    /// Replace the proxy by one of the binary that is on disk now (SIGUSR2).
+    Restart,
 }
 
 /// The signals that arrived. Readable while there are some.
@@ -59,9 +61,10 @@ impl AsFd for Signals {
     }
 }
 
-const TABLE: [(i32, Signal); 4] = [
+const TABLE: [(i32, Signal); 5] = [
     (SIGCHLD, Signal::Child),
     (SIGTERM, Signal::Terminate),
     (SIGHUP, Signal::Terminate),
     (SIGINT, Signal::Interrupt),
+    (SIGUSR2, Signal::Restart),
 ];

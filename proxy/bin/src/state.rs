@@ -76,6 +76,11 @@ impl StateDir {
         }
     }
 
+    /// What writers of flow records to one standard output lock in turn.
+    pub(crate) fn output_lock(&self) -> Result<File> {
+        open_lock(&self.0.join(OUTPUT_LOCK))
+    }
+
     /// Whether a proxy serves from this folder.
     fn proxy_serves(&self) -> Result<bool> {
         let file = open_lock(&self.0.join(PROXY_LOCK))?;
@@ -118,6 +123,7 @@ impl StateDir {
             return Ok(());
         }
         remove(&path)?;
+        remove(&self.0.join(OUTPUT_LOCK))?;
         remove(&self.0.join(SUPERVISOR_LOCK))?;
         drop(held);
         Ok(())
@@ -151,6 +157,7 @@ const ADMIN: &str = "admin.sock";
 const DOOR: &str = "takeover.sock";
 const SUPERVISOR_LOCK: &str = "supervisor.lock";
 const PROXY_LOCK: &str = "proxy.lock";
+const OUTPUT_LOCK: &str = "output.lock";
 /// Bytes of a Unix socket's path, less the terminating zero (unix(7)).
 const SOCKET_PATH_MAX: usize = 107;
 const DOOR_WAIT: Duration = Duration::from_secs(5);

@@ -7,6 +7,7 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -41,6 +42,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<u8> {
         held,
         predecessor,
         proxy: None,
+        successor: None,
+        retiring: Vec::new(),
         start_at: Instant::now(),
         failures: 0,
         ever_ready: false,
@@ -66,6 +69,10 @@ struct Supervisor {
     /// A proxy without a supervisor, to be ended once ours serves.
     predecessor: Option<Link>,
     proxy: Option<Proxy>,
+    /// Started in place of `proxy`, and not ready yet.
+    successor: Option<Proxy>,
+    /// Replaced, and ending; each with the time when it is killed.
+    retiring: Vec<(Proxy, Instant)>,
     /// When to start the proxy if there is none.
     start_at: Instant,
     /// Proxies in a row that did not last.
@@ -92,10 +99,10 @@ impl Supervisor {
     fn serve(&mut self, signals: &Signals) -> Result<u8> {
         loop {
             if self.proxy.is_none() {
-                if self.stop.is_some() {
+                if self.stop.is_some() && self.retiring.is_empty() {
                     return Ok(0);
                 }
-                if Instant::now() >= self.start_at {
+                if self.stop.is_none() && Instant::now() >= self.start_at {
                     self.start()?;
                 }
             }
@@ -104,6 +111,7 @@ impl Supervisor {
                 self.on_signal(signal)?;
             }
             self.on_link();
+            self.reap_others()?;
             if let Some(code) = self.on_exit()? {
                 return Ok(code);
             }
@@ -126,13 +134,15 @@ impl Supervisor {
     /// Sleeps until a signal, a message or the next deadline.
     fn wait(&self, signals: &Signals) -> Result<()> {
         let mut fds = vec![PollFd::new(signals, PollFlags::IN)];
-        let link = self.proxy.as_ref().and_then(|proxy| proxy.link.as_ref());
-        fds.extend(link.map(|link| PollFd::from_borrowed_fd(link.as_fd(), PollFlags::IN)));
-        let deadline = match (&self.stop, &self.proxy) {
+        let links =
+            [&self.proxy, &self.successor].into_iter().flatten().filter_map(|proxy| proxy.link.as_ref());
+        fds.extend(links.map(|link| PollFd::from_borrowed_fd(link.as_fd(), PollFlags::IN)));
+        let own = match (&self.stop, &self.proxy) {
             (Some(stop), _) => Some(stop.kill_at),
             (None, None) => Some(self.start_at),
             (None, Some(_)) => None,
         };
+        let deadline = self.retiring.iter().map(|(_, kill_at)| *kill_at).chain(own).min();
         let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
         let left = left.map(Timespec::try_from).transpose()?;
         match rustix::event::poll(&mut fds, left.as_ref()) {
@@ -144,6 +154,10 @@ impl Supervisor {
     fn on_signal(&mut self, signal: Signal) -> Result<()> {
         let clean_up = match signal {
             Signal::Child => return Ok(()),
+            Signal::Restart => {
+                self.replace();
+                return Ok(());
+            }
             Signal::Terminate => false,
             Signal::Interrupt => true,
         };
@@ -158,6 +172,11 @@ impl Supervisor {
         self.stop = Some(Stop { clean_up, kill_at: Instant::now() + drain + KILL_GRACE });
         // Nobody will serve what waits in these queues.
         self.held.clear();
+        if let Some(mut successor) = self.successor.take() {
+            // It serves nobody yet.
+            successor.process.kill()?;
+            successor.process.wait()?;
+        }
         if let Some(link) = self.proxy.as_ref().and_then(|proxy| proxy.link.as_ref())
             && let Err(error) = link.send(&Message::Drain(drain), None)
         {
@@ -166,31 +185,110 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes the messages that wait on the link.
+    /// Takes the messages that wait on the links.
     fn on_link(&mut self) {
-        while let Some(link) = self.proxy.as_ref().and_then(|proxy| proxy.link.as_ref()) {
-            if !readable(link) {
-                return;
+        if let Some(mut proxy) = self.proxy.take() {
+            if self.take_messages(&mut proxy) {
+                self.on_ready();
             }
-            match link.receive() {
-                Ok(Some((Message::Ready, _))) => self.on_ready(),
-                Ok(Some((message, fd))) if self.stop.is_none() => {
-                    fdstore::apply(&mut self.held, message, fd);
-                }
-                Ok(Some(_)) => {}
-                Ok(None) => self.drop_link(),
-                Err(error) => {
-                    tracing::error!(%error, "the link to the proxy failed");
-                    self.drop_link();
-                }
+            self.proxy = Some(proxy);
+        }
+        if let Some(mut successor) = self.successor.take() {
+            match self.take_messages(&mut successor) {
+                true => self.succeed(successor),
+                false => self.successor = Some(successor),
             }
         }
     }
 
-    fn drop_link(&mut self) {
-        if let Some(proxy) = &mut self.proxy {
-            proxy.link = None;
+    /// Keeps what a proxy hands over; whether it said that it is ready.
+    fn take_messages(&mut self, proxy: &mut Proxy) -> bool {
+        let mut ready = false;
+        while let Some(link) = proxy.link.as_ref().filter(|link| readable(link)) {
+            match link.receive() {
+                Ok(Some((Message::Ready, _))) => ready = true,
+                Ok(Some((message, fd))) if self.stop.is_none() => {
+                    fdstore::apply(&mut self.held, message, fd);
+                }
+                Ok(Some(_)) => {}
+                Ok(None) => proxy.link = None,
+                Err(error) => {
+                    tracing::error!(%error, "the link to the proxy failed");
+                    proxy.link = None;
+                }
+            }
         }
+        ready
+    }
+
+    /// Starts a successor of the proxy that serves. Both accept from the same sockets until it is
+    /// ready.
+    fn replace(&mut self) {
+        let Some(link) = self.proxy.as_ref().and_then(|proxy| proxy.link.as_ref()) else {
+            tracing::warn!("no restart: there is no proxy to replace, the next one starts anyway");
+            return;
+        };
+        if self.stop.is_some() || self.successor.is_some() {
+            tracing::warn!("no restart: one is under way");
+            return;
+        }
+        if let Err(error) = link.send(&Message::Yield, None) {
+            tracing::warn!(%error, "no restart: the proxy does not listen");
+            return;
+        }
+        match start(&self.held) {
+            Ok(successor) => {
+                tracing::info!(pid = successor.process.id(), "a successor starts");
+                self.successor = Some(successor);
+            }
+            Err(error) => self.resume(&format!("{error:#}")),
+        }
+    }
+
+    /// The successor serves: the proxy before it ends when its connections have.
+    fn succeed(&mut self, successor: Proxy) {
+        let Some(old) = self.proxy.replace(successor) else { return };
+        tracing::info!(
+            seconds = self.drain.as_secs(),
+            "replaced; the old proxy's connections may end within"
+        );
+        tell(&old, &Message::Drain(self.drain));
+        self.retiring.push((old, Instant::now() + self.drain + KILL_GRACE));
+        self.failures = 0;
+    }
+
+    fn resume(&mut self, why: &str) {
+        tracing::error!("the successor failed ({why}); the old proxy serves on");
+        if let Some(proxy) = &self.proxy {
+            tell(proxy, &Message::Resume);
+        }
+    }
+
+    /// Reaps proxies other than the one that serves.
+    fn reap_others(&mut self) -> Result<()> {
+        let now = Instant::now();
+        let patience = self.stop.map(|stop| stop.kill_at);
+        let mut left = Vec::new();
+        for (mut proxy, kill_at) in std::mem::take(&mut self.retiring) {
+            if proxy.process.try_wait()?.is_some() {
+                continue;
+            }
+            let kill_at = patience.map_or(kill_at, |stop| stop.min(kill_at));
+            if now >= kill_at {
+                tracing::warn!("the replaced proxy did not end in time and is killed");
+                proxy.process.kill()?;
+                proxy.process.wait()?;
+            } else {
+                left.push((proxy, kill_at));
+            }
+        }
+        self.retiring = left;
+        let Some(mut successor) = self.successor.take() else { return Ok(()) };
+        match successor.process.try_wait()? {
+            None => self.successor = Some(successor),
+            Some(status) => self.resume(&status.to_string()),
+        }
+        Ok(())
     }
 
     fn on_ready(&mut self) {
@@ -217,8 +315,9 @@ impl Supervisor {
         let lasted = proxy.started.elapsed();
         // What it sent before it ended still counts.
         self.on_link();
-        self.proxy = None;
-        if self.stop.is_some() {
+        // A successor that had begun takes its place at once.
+        self.proxy = self.successor.take();
+        if self.stop.is_some() || self.proxy.is_some() {
             return Ok(None);
         }
         if !self.ever_ready && status.code() == Some(i32::from(EXIT_CONFIG)) {
@@ -240,7 +339,7 @@ impl Supervisor {
 /// Starts this binary as the proxy and gives it the descriptors.
 fn start(held: &[(String, OwnedFd)]) -> Result<Proxy> {
     let (ours, theirs) = Link::pair().context("cannot make the link to the proxy")?;
-    let process = Command::new("/proc/self/exe")
+    let process = Command::new(binary())
         .arg0("weir")
         .arg("--as-proxy")
         .args(std::env::args_os().skip(1))
@@ -251,6 +350,26 @@ fn start(held: &[(String, OwnedFd)]) -> Result<Proxy> {
         tracing::error!(%error, "the proxy ended before it had its sockets");
     }
     Ok(Proxy { process, link: Some(ours), started: Instant::now() })
+}
+
+/// Where this binary was started from, so that one that was put in its place is used; itself if
+/// there is none any more.
+fn binary() -> PathBuf {
+    let path = std::env::current_exe().unwrap_or_default();
+    if path.is_file() {
+        return path;
+    }
+    // What the kernel adds to the name of a file that was replaced.
+    let replaced = path.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    replaced.filter(|path| path.is_file()).unwrap_or_else(|| "/proc/self/exe".into())
+}
+
+fn tell(proxy: &Proxy, message: &Message) {
+    if let Some(link) = &proxy.link
+        && let Err(error) = link.send(message, None)
+    {
+        tracing::debug!(%error, "the proxy is already gone");
+    }
 }
 
 fn readable(link: &Link) -> bool {

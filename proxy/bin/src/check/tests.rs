@@ -15,3 +15,27 @@ fn errors_fail_and_warnings_only_when_strict() {
         assert_eq!(report(&problems, strict), (text.to_owned(), failed));
     }
 }
+
+#[test]
+fn examples_of_the_manual_are_good() {
+    let manual = include_str!("../../../../docs/configuration.md");
+    let blocks: Vec<&str> =
+        manual.split("```yaml\n").skip(1).filter_map(|rest| rest.split_once("```")).map(|(y, _)| y).collect();
+    assert!(blocks.len() >= 5, "the examples were not found");
+    let folder = std::env::temp_dir().join(format!("weir-manual-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let results: Vec<Vec<String>> = blocks
+        .iter()
+        .enumerate()
+        .map(|(at, block)| {
+            let path = folder.join(format!("{at}.yaml"));
+            std::fs::write(&path, block).unwrap();
+            let problems = offline::load(&[path], None, "").unwrap().problems;
+            problems.iter().map(ToString::to_string).collect()
+        })
+        .collect();
+    std::fs::remove_dir_all(&folder).unwrap();
+    for (block, problems) in blocks.iter().zip(results) {
+        assert_eq!(problems, Vec::<String>::new(), "{block}");
+    }
+}

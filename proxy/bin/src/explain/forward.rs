@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::route::{BackendTarget, Filter, RouteMatch, RouteTable};
+use model::route::{BackendTarget, Filter, Origin, Retry, RouteMatch, RouteTable};
 use policy::HeaderEdit;
 
 use crate::explain::question::{Place, Question, Request};
@@ -132,7 +132,7 @@ pub(super) fn describe(filter: &Filter) -> String {
         Filter::ResponseHeaders(edits) => format!("response headers: {}", header_edits(edits)),
         Filter::Redirect(redirect) => format!("redirect with status {}", redirect.status),
         Filter::Rewrite(_) => "URL rewrite".into(),
-        Filter::Cors(_) => "CORS".into(),
+        Filter::Cors(cors) => format!("CORS for {}", origins(cors)),
         Filter::Mirror(mirror) => {
             let to = match &mirror.target {
                 BackendTarget::Service(id) => format!("Service port {}", id.0),
@@ -144,6 +144,27 @@ pub(super) fn describe(filter: &Filter) -> String {
             )
         }
     }
+}
+
+/// `allowOrigins` as the object has them.
+fn origins(cors: &model::route::Cors) -> String {
+    let shown = cors.origins.iter().map(|origin| match origin {
+        Origin::Any => "all origins".to_owned(),
+        Origin::Exact(origin) => origin.to_string(),
+        Origin::Wildcard { scheme, suffix } => format!("{scheme}*{suffix}"),
+    });
+    let shown = shown.collect::<Vec<_>>().join(", ");
+    if shown.is_empty() { "no origin".to_owned() } else { shown }
+}
+
+/// When a rule tries again, for people.
+pub(super) fn describe_retry(retry: &Retry) -> String {
+    if retry.attempts == 0 {
+        return "never".to_owned();
+    }
+    let codes = retry.codes.iter().map(|code| format!(", {code}")).collect::<String>();
+    let backoff = retry.backoff.map_or_else(String::new, |wait| format!(", at least {wait:?} apart"));
+    format!("up to {} more tries after a failed connection{codes}{backoff}", retry.attempts)
 }
 
 fn header_edits(edits: &model::route::HeaderEdits) -> String {

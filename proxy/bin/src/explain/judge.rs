@@ -9,6 +9,7 @@ use model::address::EndpointAddr;
 use model::policy::{Direction, Enforcement, HttpRules};
 use model::route::{BackendTarget, Filter, RouteMatch};
 use model::service::{AppProtocol, Backend};
+use model::tls::UpstreamSecurity;
 use model::workload::Workload;
 use policy::{ConnectionVerdict, HeaderEdit};
 use telemetry::reason::reason_name;
@@ -82,7 +83,10 @@ impl Judge<'_> {
         let endpoints: Vec<EndpointAnswer> =
             service.endpoints.iter().map(|e| self.endpoint(e.address, e.ready, &request)).collect();
         let none_ready = !endpoints.iter().any(|endpoint| endpoint.ready);
-        let problem = none_ready.then(|| (503, "no ready endpoint".to_owned()));
+        let problem = match &service.security {
+            UpstreamSecurity::Invalid(reason) => Some((500, reason.to_string())),
+            _ => none_ready.then(|| (503, "no ready endpoint".to_owned())),
+        };
         BackendAnswer { endpoints, problem, ..answer(format!("{}:{}", service.service, service.port)) }
     }
 
@@ -192,7 +196,8 @@ fn is_http(question: &Question, backends: &[BackendAnswer]) -> bool {
             Place::Direct => false,
             Place::Service(frontend, backend) => {
                 let protocol = backend.as_ref().map(|backend| backend.protocol);
-                let says_http = matches!(protocol, Some(AppProtocol::Http | AppProtocol::WebSocket));
+                let says_http =
+                    matches!(protocol, Some(AppProtocol::Http | AppProtocol::H2c | AppProtocol::WebSocket));
                 frontend.routes.is_some() || says_http
             }
         }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use model::route::{PathMatch, RouteMatch, ValueMatch};
 
 use crate::explain::answer::{BackendAnswer, EndpointAnswer, Explanation, Outcome, Ruling, Side};
-use crate::explain::forward::{Routing, describe};
+use crate::explain::forward::{Routing, describe, describe_retry};
 use crate::explain::why::written;
 
 /// All steps, one thing a line.
@@ -72,6 +72,9 @@ fn route(explanation: &Explanation, out: &mut String) {
     line(out, "route", &shown);
     for filter in &rule.filters {
         line(out, "filter", &describe(filter));
+    }
+    if let Some(retry) = &rule.retry {
+        line(out, "retry", &describe_retry(retry));
     }
 }
 
