@@ -8,7 +8,7 @@ RELEASE := target/release
 help:
 	@echo "make demo   the main job on real traffic: redirect, allow or deny, split (root, under a minute after the build)"
 	@echo "make test   every test and lint"
-	@echo "make bench  proxy CPU per request beside Envoy, HAProxy, nginx and a byte forwarder (root)"
+	@echo "make bench  the costs of Weir beside Envoy, HAProxy, nginx, pingora and a byte forwarder, and its targets (root)"
 
 setup:
 	@scripts/setup.sh

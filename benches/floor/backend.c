@@ -1,37 +1,23 @@
-// The backend behind every peer: answers each request head with 64 bytes, as cheaply as it can,
-// because it shares its core with the load. Requests have no body.
+// The HTTP/1.1 backend behind every peer: answers each request head with a body of so many bytes,
+// as cheaply as it can, because it shares its core with the load. Requests have no body.
 //
-// usage: backend LISTEN_IP LISTEN_PORT
+// usage: backend LISTEN_IP LISTEN_PORT BODY_BYTES
 
-#define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "server.h"
 
-enum { FD_MAX = 65536, EVENTS_MAX = 256, BUFFER_BYTES = 65536 };
-
-static const char ANSWER[] =
-    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 64\r\n\r\n"
-    "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde\n";
 static const char HEAD_END[] = "\r\n\r\n";
 
+// Head and body, and their length.
+static char *answer;
+static size_t answer_bytes;
 // How much of HEAD_END each connection has seen at the end of what it sent.
 static unsigned char matched[FD_MAX];
+// What each connection is still to be sent: answers, less what was sent of the first.
+static size_t owed[FD_MAX];
 static char buffer[BUFFER_BYTES];
 
-static void die(const char *what) {
-    perror(what);
-    exit(1);
-}
-
-static int heads(int fd, ssize_t length) {
-    int count = 0;
+static size_t heads(int fd, ssize_t length) {
+    size_t count = 0;
     unsigned char state = matched[fd];
     for (ssize_t i = 0; i < length; i++) {
         state = buffer[i] == HEAD_END[state] ? state + 1 : (buffer[i] == '\r' ? 1 : 0);
@@ -44,58 +30,50 @@ static int heads(int fd, ssize_t length) {
     return count;
 }
 
-static void serve(int fd) {
-    ssize_t got = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
-    if (got < 0 && errno == EAGAIN) return;
-    if (got <= 0) {
-        close(fd);
-        return;
-    }
-    for (int left = heads(fd, got); left > 0; left--) {
-        if (send(fd, ANSWER, sizeof ANSWER - 1, MSG_NOSIGNAL) != (ssize_t)sizeof ANSWER - 1) {
+static void opened(int epoll, int fd) {
+    (void)epoll;
+    matched[fd] = 0;
+    owed[fd] = 0;
+}
+
+static void ready(int epoll, int fd) {
+    size_t waiting = owed[fd];
+    if (waiting == 0) {
+        ssize_t got = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+        if (got < 0 && errno == EAGAIN) return;
+        if (got <= 0) {
             close(fd);
             return;
         }
+        owed[fd] = heads(fd, got) * answer_bytes;
     }
+    while (owed[fd] > 0) {
+        size_t left = (owed[fd] - 1) % answer_bytes + 1;
+        ssize_t sent = send(fd, answer + (answer_bytes - left), left, MSG_NOSIGNAL);
+        if (sent < 0 && errno == EAGAIN) {
+            // Nothing is read until this is written.
+            if (waiting == 0) watch(epoll, EPOLL_CTL_MOD, fd, EPOLLOUT);
+            return;
+        }
+        if (sent < 0) {
+            close(fd);
+            return;
+        }
+        owed[fd] -= (size_t)sent;
+    }
+    if (waiting > 0) watch(epoll, EPOLL_CTL_MOD, fd, EPOLLIN);
 }
 
 int main(int argc, char **argv) {
-    if (argc != 3) {
-        fprintf(stderr, "usage: backend LISTEN_IP LISTEN_PORT\n");
+    if (argc != 4) {
+        fprintf(stderr, "usage: backend LISTEN_IP LISTEN_PORT BODY_BYTES\n");
         return 2;
     }
-    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[2]))};
-    if (inet_pton(AF_INET, argv[1], &at.sin_addr) != 1) {
-        fprintf(stderr, "backend: %s is not an IPv4 address\n", argv[1]);
-        return 2;
-    }
-    int on = 1, listener = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (listener < 0) die("socket");
-    if (setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) die("SO_REUSEADDR");
-    if (bind(listener, (void *)&at, sizeof at) < 0) die("bind");
-    if (listen(listener, 4096) < 0) die("listen");
-    int epoll = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll < 0) die("epoll_create1");
-    struct epoll_event event = {.events = EPOLLIN, .data.fd = listener}, events[EVENTS_MAX];
-    if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0) die("epoll_ctl");
-    for (;;) {
-        int ready = epoll_wait(epoll, events, EVENTS_MAX, -1);
-        if (ready < 0 && errno != EINTR) die("epoll_wait");
-        for (int i = 0; i < ready; i++) {
-            if (events[i].data.fd != listener) {
-                serve(events[i].data.fd);
-                continue;
-            }
-            int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-            if (fd < 0) continue;
-            if (fd >= FD_MAX) {
-                close(fd);
-                continue;
-            }
-            if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) die("TCP_NODELAY");
-            matched[fd] = 0;
-            event.data.fd = fd;
-            if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event) < 0) die("epoll_ctl");
-        }
-    }
+    size_t body = (size_t)atol(argv[3]);
+    answer = malloc(body + 256);
+    if (!answer) die("malloc");
+    int head = sprintf(answer, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n", body);
+    answer_bytes = (size_t)head + body;
+    for (size_t i = 0; i < body; i++) answer[(size_t)head + i] = "0123456789abcde\n"[i % 16];
+    serve(argv[1], argv[2], &(struct backend){opened, ready});
 }

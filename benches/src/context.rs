@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::thread::{CpuSet, sched_getaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use crate::namespace::{BACKEND, BACKEND_PORT, Node};
+use crate::listener::{BACKENDS, Listener, backend_url};
+use crate::namespace::{BACKEND, Node, enter};
 use crate::process::{Daemon, Place};
+use crate::tls;
 
 /// What every part of the bench needs.
 #[derive(Debug)]
@@ -26,13 +28,17 @@ pub(crate) struct Context {
     pub(crate) proxy: String,
     /// The processors of load and backend.
     pub(crate) load: String,
+    /// All of them, for what needs more than one.
+    pub(crate) all: String,
+    /// A file with one gRPC message, the body of unary calls.
+    pub(crate) payload: PathBuf,
     stop: Arc<AtomicBool>,
 }
 
-/// A node with a backend that answers. The backend ends first.
+/// A node with backends that answer. The backends end first.
 #[derive(Debug)]
 pub(crate) struct Bed {
-    _backend: Daemon,
+    _backends: Vec<Daemon>,
     pub(crate) node: Node,
 }
 
@@ -52,10 +58,25 @@ impl Context {
         let Some((proxy, load)) = all.split_last().filter(|(_, load)| !load.is_empty()) else {
             bail!("two processors are needed: one for the proxy, one for load and backend");
         };
-        let load: Vec<String> = load.iter().map(ToString::to_string).collect();
-        let context = Self { weir, out, root, proxy: proxy.to_string(), load: load.join(","), stop };
-        context.compile("floor")?;
-        context.compile("backend")?;
+        // The bench itself asks for answers too: it belongs to the load.
+        let mut own = CpuSet::new();
+        load.iter().for_each(|cpu| own.set(*cpu));
+        sched_setaffinity(None, &own)?;
+        let context = Self {
+            weir,
+            proxy: proxy.to_string(),
+            load: list(load),
+            all: list(&all),
+            payload: out.join("grpc-message"),
+            out,
+            root,
+            stop,
+        };
+        for name in ["floor", "backend", "backend_h2"] {
+            context.compile(name)?;
+        }
+        fs::write(&context.payload, GRPC_MESSAGE)?;
+        tls::make(&context.folder("tls")?)?;
         Ok(context)
     }
 
@@ -74,38 +95,40 @@ impl Context {
         Ok(())
     }
 
-    /// A node, and a backend in its backend pod.
+    /// A node, and the backends in its backend pod.
     pub(crate) fn bed(&self, name: &str) -> Result<Bed> {
         let node = Node::build(name)?;
-        let namespace = node.backend();
-        let log = self.log(&format!("{name}-backend"));
-        let place = Place { namespace: &namespace, processors: &self.load, log: &log };
-        let mut command = place.command(self.out.join("backend"));
-        command.args([BACKEND, BACKEND_PORT]);
-        let mut backend = place.start(command, None)?;
-        let url = format!("http://{BACKEND}:{BACKEND_PORT}/public");
-        backend.wait(|| {
-            self.interrupted()?;
-            Ok(self.status(&node.namespace(), &url)? == 200)
-        })?;
-        Ok(Bed { _backend: backend, node })
+        let mut backends = Vec::new();
+        for (program, listener, argument) in BACKENDS {
+            backends.push(self.backend(&node, program, listener, argument)?);
+        }
+        Ok(Bed { _backends: backends, node })
     }
 
-    /// The status that a GET from a namespace is answered with; 0 when there is no answer.
-    pub(crate) fn status(&self, namespace: &str, url: &str) -> Result<u16> {
-        let mut curl = crate::namespace::enter(namespace, "curl");
-        curl.args([
-            "--silent",
-            "--max-time",
-            "2",
-            "--output",
-            "/dev/null",
-            "--write-out",
-            "%{http_code}",
-            url,
-        ]);
+    fn backend(&self, node: &Node, program: &str, listener: Listener, argument: &str) -> Result<Daemon> {
+        let namespace = node.backend();
+        let port = listener.backend_port().to_string();
+        let log = self.log(&format!("{namespace}-{port}"));
+        let place = Place { namespace: &namespace, processors: &self.load, log: &log };
+        let mut command = place.command(self.out.join(program));
+        command.args([BACKEND, &port, argument]);
+        let mut backend = place.start(command, None)?;
+        backend.wait(|| Ok(self.status(&node.namespace(), listener, &backend_url(listener))? == 200))?;
+        Ok(backend)
+    }
+
+    /// The status that a request from a namespace is answered with; 0 when there is no answer, or
+    /// when it is not what the listener's protocol wants (for gRPC: a status of 0 in the trailers).
+    pub(crate) fn status(&self, namespace: &str, listener: Listener, url: &str) -> Result<u16> {
+        self.interrupted()?;
+        let mut curl = enter(namespace, "curl");
+        curl.args(["--silent", "--max-time", "2", "--output", "/dev/null", "--dump-header", "-"]);
+        curl.args(listener.curl()).arg(url);
+        if listener == Listener::Grpc {
+            curl.arg("--data-binary").arg(format!("@{}", self.payload.display()));
+        }
         let output = curl.output().context("curl")?;
-        Ok(String::from_utf8_lossy(&output.stdout).parse().unwrap_or_default())
+        Ok(answer(listener, &String::from_utf8_lossy(&output.stdout)).unwrap_or_default())
     }
 
     /// The log of a process.
@@ -139,6 +162,22 @@ impl Context {
     }
 }
 
+/// The status in a header dump of curl, if the answer is what the listener's protocol wants.
+fn answer(listener: Listener, dump: &str) -> Option<u16> {
+    let (version, rest) = dump.split_once(' ')?;
+    let wanted = match listener {
+        Listener::Http1 | Listener::Tls | Listener::Tcp => "HTTP/1.1",
+        Listener::Http2 | Listener::Grpc | Listener::TlsHttp2 => "HTTP/2",
+    };
+    let status: u16 = rest.split_whitespace().next()?.parse().ok()?;
+    let called = listener != Listener::Grpc || status != 200 || dump.contains("grpc-status: 0");
+    (version == wanted && called).then_some(status)
+}
+
+fn list(processors: &[usize]) -> String {
+    processors.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
 /// Makes a folder, without what it held before.
 pub(crate) fn empty_folder(path: &Path) -> Result<PathBuf> {
     if path.exists() {
@@ -150,3 +189,8 @@ pub(crate) fn empty_folder(path: &Path) -> Result<PathBuf> {
 
 /// Above this the machine has other things to do.
 const LOAD_AVERAGE_MAX: f64 = 0.7;
+/// Not compressed (1 byte), its length (4), and a protobuf with the string "hello" in field 1.
+const GRPC_MESSAGE: &[u8] = b"\0\0\0\0\x07\x0a\x05hello";
+
+#[cfg(test)]
+mod tests;

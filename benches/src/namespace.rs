@@ -1,9 +1,14 @@
 //! The network that everything runs in: a node with two pods, as network namespaces.
 
+use std::fs::File;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, anyhow, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// The node's address towards the client, where proxies listen.
 pub(crate) const NODE: &str = "10.77.1.1";
@@ -13,8 +18,6 @@ pub(crate) const CLIENT: &str = "10.77.1.2";
 const NODE_TO_BACKEND: &str = "10.77.2.1";
 /// Where the answers come from.
 pub(crate) const BACKEND: &str = "10.77.2.2";
-/// The backend's port.
-pub(crate) const BACKEND_PORT: &str = "8080";
 
 /// A node with a client pod and a backend pod, each behind a veth. Removed when dropped.
 #[derive(Debug)]
@@ -97,9 +100,23 @@ pub(crate) fn enter(namespace: &str, program: &str) -> Command {
     command
 }
 
+/// A connection from inside a namespace; a thread of its own enters it, which leaves this one where it is.
+pub(crate) fn connect(namespace: &str, address: SocketAddr) -> Result<TcpStream> {
+    let path = Path::new("/run/netns").join(namespace);
+    let thread = std::thread::spawn(move || -> Result<TcpStream> {
+        let file = File::open(&path).with_context(|| path.display().to_string())?;
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+        Ok(TcpStream::connect_timeout(&address, CONNECT_MAX)?)
+    });
+    let stream = thread.join().map_err(|_| anyhow!("connecting to {address} panicked"))?;
+    stream.with_context(|| format!("{address} from {namespace}"))
+}
+
 fn ip(arguments: &[&str]) -> Result<()> {
     let output = Command::new("ip").args(arguments).output().context("ip (iproute2)")?;
     let error = String::from_utf8_lossy(&output.stderr);
     ensure!(output.status.success(), "ip {}: {}", arguments.join(" "), error.trim());
     Ok(())
 }
+
+const CONNECT_MAX: Duration = Duration::from_secs(5);

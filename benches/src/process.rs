@@ -33,6 +33,29 @@ impl Place<'_> {
         command
     }
 
+    /// Runs a program to its end, with `tick` called all the time, and returns what it wrote to
+    /// standard output. An error of `tick` ends the program.
+    pub(crate) fn run(&self, mut command: Command, mut tick: impl FnMut() -> Result<()>) -> Result<String> {
+        let name = command.get_args().nth(PROGRAM_ARGUMENT).unwrap_or_default().to_owned();
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.context("nsenter (util-linux)")?;
+        // Reports are a few kilobytes: they fit the pipe.
+        while child.try_wait()?.is_none() {
+            if let Err(error) = tick() {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(error);
+            }
+            sleep(POLL);
+        }
+        let output = child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let error = String::from_utf8_lossy(&output.stderr);
+        let end: String = format!("{text}{error}").trim().lines().rev().take(LOG_LINES_SHOWN).collect();
+        ensure!(output.status.success(), "{} failed ({}): {end}", name.display(), output.status);
+        Ok(text)
+    }
+
     /// Starts a daemon in this place, its standard output to the log unless `output` is given.
     pub(crate) fn start(&self, mut command: Command, output: Option<File>) -> Result<Daemon> {
         let log = File::create(self.log).with_context(|| self.log.display().to_string())?;
@@ -77,7 +100,8 @@ impl Daemon {
     /// The end of its log.
     fn last_words(&self) -> String {
         let log = fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = log.lines().rev().take(LOG_LINES_SHOWN).collect();
+        let lines = log.lines().rev().take(LOG_LINES_SHOWN);
+        let lines: Vec<String> = lines.map(|line| line.chars().take(LOG_LINE_CHARS).collect()).collect();
         lines.into_iter().rev().collect::<Vec<_>>().join(" | ")
     }
 
@@ -105,6 +129,41 @@ impl Daemon {
         Ok(Usage { pids, cpu, rss_kib })
     }
 
+    /// Proportional set size of all of its processes, in KiB (`/proc/PID/smaps_rollup`): what they
+    /// share is counted once.
+    pub(crate) fn pss_kib(&self) -> Result<f64> {
+        let mut sum = 0.0;
+        for pid in self.usage()?.pids {
+            let path = format!("/proc/{pid}/smaps_rollup");
+            let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+            sum += pss(&text).with_context(|| format!("{path} has no Pss"))?;
+        }
+        Ok(sum)
+    }
+
+    /// Open descriptors of all of its processes.
+    pub(crate) fn descriptors(&self) -> Result<usize> {
+        let pids = self.usage()?.pids;
+        pids.iter().map(|pid| Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())).sum()
+    }
+
+    /// [`Self::pss_kib`] once it no longer changes, or after `SETTLE_MAX`.
+    pub(crate) fn settled_pss_kib(&self, mut tick: impl FnMut() -> Result<()>) -> Result<f64> {
+        let start = Instant::now();
+        let mut last: Vec<f64> = Vec::new();
+        loop {
+            tick()?;
+            let now = self.pss_kib()?;
+            last.push(now);
+            let recent = last.iter().rev().take(SETTLE_SAMPLES);
+            let same = recent.filter(|before| (*before - now).abs() <= now * SETTLE_SHARE).count();
+            if same == SETTLE_SAMPLES || start.elapsed() > SETTLE_MAX {
+                return Ok(now);
+            }
+            sleep(SETTLE_POLL);
+        }
+    }
+
     /// Asks it to end and waits; kills it when it takes longer than `END_MAX`.
     pub(crate) fn end(&mut self) {
         let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) else { return };
@@ -123,6 +182,12 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// The `Pss:` line of a `smaps_rollup`, in KiB.
+fn pss(rollup: &str) -> Option<f64> {
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 struct Process {
@@ -159,10 +224,18 @@ fn process(pid: i32, stat: &str) -> Option<Process> {
 
 /// The first field after the name is the third of the line.
 const FIRST_FIELD: usize = 3;
+/// The program's own name among the arguments that [`Place::command`] puts before it.
+const PROGRAM_ARGUMENT: usize = 8;
 const POLL: Duration = Duration::from_millis(20);
-const READY_MAX: Duration = Duration::from_secs(20);
+const READY_MAX: Duration = Duration::from_secs(15);
 const END_MAX: Duration = Duration::from_secs(5);
-const LOG_LINES_SHOWN: usize = 4;
+/// Memory has settled when so many samples in a row differ by no more than this share.
+const SETTLE_SAMPLES: usize = 5;
+const SETTLE_SHARE: f64 = 0.002;
+const SETTLE_POLL: Duration = Duration::from_millis(200);
+const SETTLE_MAX: Duration = Duration::from_secs(10);
+const LOG_LINES_SHOWN: usize = 2;
+const LOG_LINE_CHARS: usize = 240;
 
 #[cfg(test)]
 mod tests;

@@ -1,33 +1,60 @@
-//! Weir as a peer: its configuration, its two ways in, and what must be removed after it.
+//! Weir as a subject: its configuration, its ways in, and what must be removed after it.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context as _, Result, ensure};
 
 use crate::context::{Bed, Context, empty_folder};
+use crate::listener::Listener;
+use crate::namespace::enter;
 use crate::process::{Daemon, Place};
+use crate::routes::Routes;
+use crate::tls;
 
-/// The Gateway's listener, in `benches/peers/weir.yaml`.
-pub(crate) const GATEWAY_PORT: u16 = 7005;
-/// The Service's address, in `benches/peers/weir.yaml`.
+/// Weir's number among the peers: the last digit of its listeners' ports in `benches/peers/weir`.
+pub(crate) const NUMBER: u16 = 5;
+/// The Service's address, in `benches/peers/weir/base.yaml`.
 pub(crate) const CLUSTER_IP: &str = "10.96.0.10";
 /// A path that is routed and that the policy does not allow.
 pub(crate) const DENIED_PATH: &str = "/private";
+
+/// How Weir is set up for a row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Setup {
+    /// Routes beside the one that answers.
+    pub(crate) routes: Routes,
+    /// By the eBPF path: the client dials a Service.
+    pub(crate) ebpf: bool,
+    /// Worker threads. With one, it has the proxy's processor as every peer has; with more, all.
+    pub(crate) workers: u8,
+}
+
+impl Setup {
+    /// With 1,000 routes in all, through a Gateway's listener, on one worker.
+    pub(crate) const USUAL: Self = Self { routes: Routes::Prefixes(999), ebpf: false, workers: 1 };
+}
 
 /// A running Weir. Its processes end first, then what they installed is removed, then the bed.
 #[derive(Debug)]
 pub(crate) struct Weir {
     /// All of its processes.
     pub(crate) daemon: Daemon,
+    /// The routes beside the one that answers.
+    pub(crate) routes: Routes,
+    /// The folder of its objects, which it follows.
+    pub(crate) objects: PathBuf,
+    /// Live edits so far. Each has a number of its own, in every round: an answer that says it can
+    /// come from no earlier one.
+    edits: AtomicU32,
     flows: PathBuf,
     _installed: Installed,
-    /// The eBPF path has a bed to itself: the programs on its pods' devices would judge the other
-    /// peers' connections too.
-    bed: Option<Bed>,
+    /// One for itself: with eBPF, the programs on its pods' devices would judge the other peers'
+    /// connections too, and two Weirs on one node would be in each other's way.
+    pub(crate) bed: Bed,
 }
 
 /// What Weir leaves on the machine. Removed when dropped.
@@ -40,47 +67,57 @@ struct Installed {
 }
 
 impl Weir {
-    /// Starts Weir with 100 routes, a policy on the backend, and flow records as JSON to a file.
-    pub(crate) fn start(context: &Context, plain: &Bed, ebpf: bool) -> Result<Self> {
+    /// Starts Weir with routes, a policy on the backends, and flow records as JSON to a file.
+    pub(crate) fn start(name: &str, context: &Context, setup: &Setup, listener: Listener) -> Result<Self> {
         ensure!(context.weir.is_file(), "{} is not built", context.weir.display());
-        let name = if ebpf { "weir-ebpf" } else { "weir" };
         let objects = context.folder(name)?;
-        fs::copy(context.root.join("benches/peers/weir.yaml"), objects.join("weir.yaml"))?;
-        fs::write(objects.join("routes.yaml"), routes())?;
-        let state = std::env::temp_dir().join(format!("w{name}-bench"));
+        write_objects(context, &objects, setup, listener)?;
+        let state = std::env::temp_dir().join(format!("weir-bench-{name}"));
         // A bench that was killed may have left its mount.
         let _ = Command::new("umount").arg("--quiet").arg(state.join(BPFFS)).output();
         empty_folder(&state)?;
         let flows = context.out.join(format!("{name}-flows.json"));
         File::create(&flows)?;
 
-        let bed = if ebpf { Some(context.bed("wbench-ebpf")?) } else { None };
-        let namespace = bed.as_ref().map_or(&plain.node, |bed| &bed.node).namespace();
-        let weir = context.weir.clone();
-        let installed =
-            Installed { weir, namespace: namespace.clone(), state: state.clone(), redirects: ebpf };
+        let bed = context.bed(&format!("wbench-{name}"))?;
+        let namespace = bed.node.namespace();
+        let installed = Installed {
+            weir: context.weir.clone(),
+            namespace: namespace.clone(),
+            state: state.clone(),
+            redirects: setup.ebpf,
+        };
         let log = context.log(name);
-        let place = Place { namespace: &namespace, processors: &context.proxy, log: &log };
+        let processors = if setup.workers > 1 { &context.all } else { &context.proxy };
+        let place = Place { namespace: &namespace, processors, log: &log };
         let mut command = place.command(&context.weir);
-        command.arg("run").arg(&objects).args(["--output", "json", "--workers", "1", "--log", "warn"]);
-        command.args(["--drain-timeout", "0", "--state-dir"]).arg(&state);
-        match ebpf {
+        command.arg("run").arg(&objects).args(["--output", "json", "--log", "warn", "--drain-timeout", "0"]);
+        command.args(["--workers", &setup.workers.to_string(), "--state-dir"]).arg(&state);
+        match setup.ebpf {
             true => command.arg("--bpffs").arg(mount_bpffs(&state)?),
             false => command.args(["--no-redirect", "--node", "bench"]),
         };
         let output = OpenOptions::new().append(true).open(&flows)?;
         let daemon = place.start(command, Some(output))?;
-        Ok(Self { daemon, flows, _installed: installed, bed })
+        Ok(Self {
+            daemon,
+            routes: setup.routes,
+            objects,
+            edits: AtomicU32::new(0),
+            flows,
+            _installed: installed,
+            bed,
+        })
     }
 
-    /// Where its load runs.
-    pub(crate) fn client(&self, plain: &Bed) -> String {
-        self.bed.as_ref().map_or(&plain.node, |bed| &bed.node).client()
+    /// The number of the next live edit.
+    pub(crate) fn next_edit(&self) -> u32 {
+        self.edits.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Makes sure that flow records were written, says how many were lost (each is work not done),
-    /// and makes room for those of the next turn.
-    pub(crate) fn end_turn(&self) -> Result<()> {
+    /// Makes room for the flow records of the next turn; returns how many this turn wrote, and says
+    /// how many it lost (each is work not done).
+    pub(crate) fn end_turn(&self) -> Result<u64> {
         let flows = OpenOptions::new().read(true).write(true).open(&self.flows)?;
         let (mut written, mut lost) = (0_u64, 0_u64);
         for line in BufReader::new(&flows).split(b'\n') {
@@ -90,12 +127,35 @@ impl Weir {
                 None => written += 1,
             }
         }
-        ensure!(written > 0, "no flow record was written");
         if lost > 0 {
             println!("note: Weir lost {lost} of {} flow records", written + lost);
         }
-        Ok(flows.set_len(0)?)
+        flows.set_len(0)?;
+        Ok(written)
     }
+}
+
+/// The objects of a row: what all have, its listener, and generated routes.
+fn write_objects(context: &Context, folder: &Path, setup: &Setup, listener: Listener) -> Result<()> {
+    let name = match listener {
+        Listener::Http1 => "http1",
+        Listener::Http2 => "http2",
+        Listener::Tls | Listener::TlsHttp2 => "tls",
+        Listener::Tcp => "tcp",
+        Listener::Grpc => "grpc",
+    };
+    for name in ["base", name] {
+        let file = format!("{name}.yaml");
+        fs::copy(context.root.join("benches/peers/weir").join(&file), folder.join(&file))?;
+    }
+    if name == "tls" {
+        fs::write(folder.join("secret.yaml"), tls::secret(&context.out.join("tls"))?)?;
+    }
+    // A TCP listener has no HTTP routes.
+    if listener != Listener::Tcp {
+        setup.routes.write(folder, name)?;
+    }
+    Ok(())
 }
 
 impl Drop for Installed {
@@ -110,7 +170,7 @@ impl Drop for Installed {
 
 impl Installed {
     fn cleanup(&self) {
-        let mut cleanup = crate::namespace::enter(&self.namespace, "timeout");
+        let mut cleanup = enter(&self.namespace, "timeout");
         cleanup.arg("30").arg(&self.weir).arg("cleanup").arg("--state-dir").arg(&self.state);
         cleanup.arg("--bpffs").arg(self.state.join(BPFFS).join("weir"));
         if !cleanup.status().is_ok_and(|status| status.success()) {
@@ -121,7 +181,7 @@ impl Installed {
 }
 
 /// A bpffs in the state folder; returns the folder for Weir in it.
-fn mount_bpffs(state: &std::path::Path) -> Result<PathBuf> {
+fn mount_bpffs(state: &Path) -> Result<PathBuf> {
     let folder = state.join(BPFFS);
     fs::create_dir_all(&folder)?;
     let status = Command::new("mount").args(["-t", "bpf", "bpf"]).arg(&folder).status();
@@ -129,29 +189,4 @@ fn mount_bpffs(state: &std::path::Path) -> Result<PathBuf> {
     Ok(folder.join("weir"))
 }
 
-/// Further routes to the one in `benches/peers/weir.yaml`, on the same Gateway and Service.
-fn routes() -> String {
-    let mut out = String::new();
-    for number in 1..ROUTES {
-        let _ = write!(
-            out,
-            "---
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: other-{number}, namespace: default}}
-spec:
-  parentRefs:
-  - {{name: plain}}
-  - {{group: \"\", kind: Service, name: answers}}
-  rules:
-  - matches: [{{path: {{type: PathPrefix, value: /other/{number}}}}}]
-    backendRefs: [{{name: answers, port: 80}}]
-"
-        );
-    }
-    out
-}
-
-/// Routes in all.
-const ROUTES: u32 = 100;
 const BPFFS: &str = "bpf";

@@ -1,6 +1,6 @@
 //! Lines of /proc/PID/stat.
 
-use super::process;
+use super::{process, pss};
 
 #[test]
 fn reads_fields_after_any_name() {
@@ -15,4 +15,12 @@ fn reads_fields_after_any_name() {
     }
     assert!(process(42, "42 (short) S 7").is_none());
     assert!(process(42, "").is_none());
+}
+
+#[test]
+fn reads_the_proportional_set_size() {
+    let rollup =
+        "00400000-7fff rw-p 00000000 00:00 0 [rollup]\nRss:  9000 kB\nPss:  1234 kB\nPss_Anon:  7 kB\n";
+    assert_eq!(pss(rollup), Some(1234.0));
+    assert_eq!(pss("Rss: 1 kB\nPss_Anon: 7 kB\n"), None);
 }
