@@ -17,7 +17,7 @@ use crate::world::{GET_PUBLIC, World};
 
 /// Requests on fresh connections from `from` while `work` runs. Returns how many were answered,
 /// and what went wrong with the others. No answer may be wrong.
-fn under_load(from: &Host, to: std::net::SocketAddr, work: impl FnOnce()) -> (usize, Vec<Broken>) {
+pub(crate) fn under_load(from: &Host, to: std::net::SocketAddr, work: impl FnOnce()) -> (usize, Vec<Broken>) {
     let stop = AtomicBool::new(false);
     let broken = Mutex::new(Vec::new());
     let answered = thread::scope(|scope| {
@@ -49,7 +49,7 @@ fn under_load(from: &Host, to: std::net::SocketAddr, work: impl FnOnce()) -> (us
 }
 
 #[derive(Debug, PartialEq)]
-enum Broken {
+pub(crate) enum Broken {
     Connect(ErrorKind),
     Request(ErrorKind),
 }

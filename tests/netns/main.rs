@@ -3,12 +3,12 @@
 // All of it is tests, helpers between them included.
 #![allow(clippy::unwrap_used)]
 
-/// Returns from the test if namespaces cannot be had here, and says so.
+/// Returns from the test if namespaces, or the programs named, cannot be had here, and says so.
 macro_rules! needs_lab {
-    () => {{
+    ($($program:literal),*) => {{
         fn here() {}
         let test = std::any::type_name_of_val(&here).trim_end_matches("::here");
-        if !tests::requirements::met(test) {
+        if !tests::requirements::met(test) || !tests::requirements::found(test, &[$($program),*]) {
             return;
         }
     }};
@@ -18,11 +18,15 @@ mod check;
 mod configuration;
 mod flows;
 mod gateway;
+mod h2spec;
+mod http2;
 mod http_errors;
 mod kernel;
 mod lifecycle;
+mod metrics;
 mod policy;
 mod reload;
+mod restart;
 mod services;
 mod source;
 mod world;

@@ -10,11 +10,13 @@ pub mod client;
 pub mod lab;
 pub mod namespace;
 pub mod objects;
+pub mod peer;
 pub mod requirements;
 pub mod wait;
 pub mod weir;
 
 pub use backend::Backend;
 pub use lab::{Host, Lab};
+pub use peer::Peer;
 pub use wait::until;
 pub use weir::Weir;

@@ -4,19 +4,31 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
+use crate::peer;
+
 /// Whether tests in network namespaces can run here. If not, says once for each `test` what is
 /// missing, on a line that begins with `SKIP`.
 pub fn met(test: &str) -> bool {
     static MISSING: OnceLock<Option<String>> = OnceLock::new();
     match MISSING.get_or_init(missing) {
         None => true,
-        Some(what) => {
-            // Past the capture of the test harness, which hides the output of tests that pass.
-            let line = format!("SKIP {test}: {what}\n");
-            rustix::io::write(std::io::stderr(), line.as_bytes()).ok();
-            false
-        }
+        Some(what) => skip(test, what),
     }
+}
+
+/// Whether each of these programs is there. If not, says so as [`met`] does.
+pub fn found(test: &str, programs: &[&str]) -> bool {
+    match programs.iter().find(|program| peer::find(program).is_none()) {
+        None => true,
+        Some(program) => skip(test, &format!("{program} is not installed (scripts/tools.sh)")),
+    }
+}
+
+fn skip(test: &str, what: &str) -> bool {
+    // Past the capture of the test harness, which hides the output of tests that pass.
+    let line = format!("SKIP {test}: {what}\n");
+    rustix::io::write(std::io::stderr(), line.as_bytes()).ok();
+    false
 }
 
 fn missing() -> Option<String> {

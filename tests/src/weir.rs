@@ -1,5 +1,6 @@
 //! The built binary, started in a lab and ended with it.
 
+use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,8 @@ pub struct Weir {
     state: PathBuf,
     flows: Arc<Mutex<Vec<Value>>>,
     log: Arc<Mutex<String>>,
+    /// Replacements of the proxy seen in the log.
+    restarts: Cell<usize>,
 }
 
 impl Weir {
@@ -81,7 +84,7 @@ impl Weir {
                 text.push('\n');
             }
         });
-        Self { process, state: state(lab), flows, log }
+        Self { process, state: state(lab), flows, log, restarts: Cell::new(0) }
     }
 
     /// A `weir` command on the node with the lab's state folder.
@@ -141,9 +144,28 @@ impl Weir {
 
     /// The proxy's process, if there is one.
     pub fn proxy(&self) -> Option<Pid> {
+        self.proxies().first().copied()
+    }
+
+    /// All proxies, the oldest first: more than one while one replaces another.
+    pub fn proxies(&self) -> Vec<Pid> {
         let id = self.process.id();
-        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
-        children.split_whitespace().next()?.parse().ok().and_then(Pid::from_raw)
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let children = children.unwrap_or_default();
+        children.split_whitespace().filter_map(|pid| pid.parse().ok().and_then(Pid::from_raw)).collect()
+    }
+
+    /// Has the proxy replaced by another and waits until that one serves; the old one may still
+    /// have connections to end. Returns the new one.
+    pub fn restart(&self) -> Pid {
+        let old = self.proxies();
+        Self::signal(self.supervisor(), Signal::USR2);
+        let new = until("a successor", || self.proxies().into_iter().find(|pid| !old.contains(pid)));
+        until("the old proxy to be replaced", || {
+            let lines = self.log().lines().filter(|line| line.contains("replaced; the old")).count();
+            (lines > self.restarts.get()).then(|| self.restarts.set(lines))
+        });
+        new
     }
 
     /// Sends a signal to one of the processes.
@@ -180,11 +202,11 @@ impl Drop for Weir {
             }
         }
         if matches!(self.process.try_wait(), Ok(None)) {
-            let proxy = self.proxy();
+            let proxies = self.proxies();
             // The supervisor first, or it would start another.
             self.process.kill().ok();
             self.process.wait().ok();
-            if let Some(pid) = proxy {
+            for pid in proxies {
                 rustix::process::kill_process(pid, Signal::KILL).ok();
             }
         }

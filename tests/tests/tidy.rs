@@ -23,9 +23,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("route", &["model"]),
     ("balance", &["model"]),
     ("telemetry", &["model"]),
+    ("tls", &["model"]),
     ("config", &["model", "objects"]),
     ("translate", &["model", "objects", "policy", "route"]),
-    ("proxy", &["model", "codec", "policy", "route", "balance", "telemetry"]),
+    ("proxy", &["model", "codec", "policy", "route", "balance", "telemetry", "tls"]),
     (
         "weir",
         &[
@@ -50,6 +51,7 @@ const NEVER: &[(&str, &[&str])] = &[
     ("policy", &["tokio", "serde", "httparse", "socket2", "libc"]),
     ("route", &["tokio", "serde", "httparse", "socket2", "libc"]),
     ("balance", &["tokio", "serde", "httparse", "socket2", "libc", "rand"]),
+    ("tls", &["tokio", "serde", "socket2", "libc"]),
     ("translate", &["tokio", "kube", "socket2", "libc"]),
     ("proxy", &["kube", "k8s-openapi", "gateway-api", "aya", "serde"]),
     ("redirect", &["kube", "k8s-openapi", "httparse"]),

@@ -1,0 +1,123 @@
+//! A new proxy process in place of the old one, under load: not one request fails.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rustix::process::Signal;
+use tests::client::Client;
+use tests::lab::NODE_V4;
+use tests::objects::{documents, gateway, service};
+use tests::{Weir, until};
+
+use crate::lifecycle::under_load;
+use crate::world::World;
+
+const ROUTE: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: api, namespace: default}
+spec:
+  parentRefs: [{name: web}]
+  rules: [{backendRefs: [{name: api, port: 80}]}]
+"#;
+
+fn routed() -> World {
+    let world = World::new();
+    let objects = documents(&[
+        gateway("web", 8080, &[]),
+        service("api", &["10.96.0.1"], 80, &[(world.api.v4.into(), 80)]),
+        ROUTE.into(),
+    ]);
+    world.lab.write("routes.yaml", &objects);
+    world
+}
+
+fn is_gone(pid: rustix::process::Pid) -> Option<()> {
+    rustix::process::test_kill_process(pid).is_err().then_some(())
+}
+
+#[test]
+fn replacing_the_proxy_fails_no_request() {
+    needs_lab!();
+    let mut world = routed();
+    let outside = world.lab.outside("outside");
+    let weir = Weir::start_with(&world.lab, &["--node", tests::lab::NODE, "--drain-timeout", "20"]);
+    let stop = AtomicBool::new(false);
+    let broken = Mutex::new(Vec::new());
+    // One client keeps its connection as long as it may, another opens one for each request.
+    let kept = thread::scope(|scope| {
+        let load = scope.spawn(|| {
+            let (mut answered, mut connections) = (0, 0);
+            while !stop.load(Ordering::Relaxed) {
+                let mut client = Client::connect(&world.frontend, (NODE_V4, 8080).into()).unwrap();
+                connections += 1;
+                while !stop.load(Ordering::Relaxed) {
+                    match client.get("/") {
+                        Ok(answer) => {
+                            assert_eq!(answer.status, 200);
+                            answered += 1;
+                            if answer.header("connection") == Some("close") {
+                                break;
+                            }
+                        }
+                        Err(error) => {
+                            broken.lock().unwrap().push(error);
+                            break;
+                        }
+                    }
+                }
+            }
+            (answered, connections)
+        });
+        let (answered, broken) = under_load(&outside, (NODE_V4, 8080).into(), || {
+            for _ in 0..3 {
+                let old = weir.proxy().unwrap();
+                weir.restart();
+                until("the old proxy to be gone", || is_gone(old));
+            }
+        });
+        stop.store(true, Ordering::Relaxed);
+        assert!(answered > 0);
+        assert_eq!(broken, [], "not one fresh connection fails");
+        load.join().unwrap()
+    });
+    assert!(broken.lock().unwrap().is_empty(), "{:?}", broken.lock().unwrap());
+    assert!(kept.0 > 100 && kept.1 == 4, "{} answers on {} connections", kept.0, kept.1);
+}
+
+#[test]
+fn a_successor_that_cannot_start_changes_nothing() {
+    needs_lab!();
+    let world = routed();
+    let weir = Weir::start(&world.lab);
+    let old = weir.proxy().unwrap();
+    // What cannot be read may be a policy: a proxy does not start on it, one that serves goes on.
+    world.lab.write("broken.yaml", "kind: CiliumNetworkPolicy\n  nonsense: [");
+    until("the problem", || weir.ask("problems").filter(|text| text.contains("broken.yaml")));
+    Weir::signal(weir.supervisor(), Signal::USR2);
+    weir.wait_log("the old proxy serves on");
+    assert_eq!(weir.proxies(), [old]);
+    let mut client = Client::connect(&world.frontend, (NODE_V4, 8080).into()).unwrap();
+    assert_eq!(client.get("/").unwrap().status, 200);
+    // It follows the files again.
+    let before = weir.revision();
+    std::fs::remove_file(world.lab.config().join("broken.yaml")).unwrap();
+    world.lab.write("routes.yaml", &gateway("other", 8081, &[]));
+    weir.wait_revision(before);
+}
+
+#[test]
+fn a_long_answer_is_kept_to_its_end() {
+    needs_lab!();
+    let world = routed();
+    let weir = Weir::start_with(&world.lab, &["--node", tests::lab::NODE, "--drain-timeout", "30"]);
+    let old = weir.proxy().unwrap();
+    let mut client = Client::connect(&world.frontend, (NODE_V4, 8080).into()).unwrap();
+    client.send("POST /echo HTTP/1.1\r\nHost: api\r\nContent-Length: 6\r\n\r\nabc").unwrap();
+    weir.restart();
+    assert_eq!(weir.proxies().first(), Some(&old), "it waits for the request");
+    client.send("def").unwrap();
+    assert_eq!(client.response().unwrap().status, 200);
+    until("the old proxy to be gone", || is_gone(old));
+}
