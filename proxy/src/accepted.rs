@@ -1,7 +1,7 @@
 //! Stage 1. A connection is accepted: its addresses are read from the socket, and it is counted
 //! against the limits.
 
-use std::cell::RefMut;
+use std::cell::{Cell, RefMut};
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -59,17 +59,21 @@ impl Accepted {
 }
 
 impl Carrier {
-    /// A stream that has just begun, in the place of a connection.
-    pub(crate) fn accept(&self, worker: &Worker, stream: Stream) -> Accepted {
+    /// A stream that has just begun, in the place of a connection. `None` when a limit is reached.
+    pub(crate) fn accept(&self, worker: &Worker, mut stream: Stream) -> Option<Accepted> {
+        let Some(counted) = self.counted.stream() else {
+            stream.refuse();
+            return None;
+        };
         let (since, live) = (worker.clock.now(), worker.live.register());
         let (client, original, by) = (self.client, self.original, self.by);
-        let (secured, counted) = (self.secured.clone(), self.counted.clone());
-        Accepted { stream, client, original, by, since, live, secured, counted }
+        let secured = self.secured.clone();
+        Some(Accepted { stream, client, original, by, since, live, secured, counted })
     }
 
     /// Whose memory the streams use.
     pub(crate) fn payer(&self) -> Option<Rc<Account>> {
-        self.counted.memory.clone()
+        self.counted.payer()
     }
 }
 
@@ -101,7 +105,7 @@ impl Acceptor {
             match self.socket.accept().await {
                 Ok((stream, _)) => {
                     if let Some(accepted) = self.admit(&worker, stream) {
-                        let payer = accepted.counted.memory.clone();
+                        let payer = accepted.counted.payer();
                         let task = connection::run(worker.clone(), accepted);
                         tokio::task::spawn_local(Account::pays(payer, task));
                     }
@@ -145,60 +149,84 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// What the connections of one pod hold of a worker.
+/// What the connections and streams of one pod hold of a worker.
 #[derive(Debug)]
 pub(crate) struct PodShare {
-    connections: usize,
+    pod: IpAddr,
+    connections: Cell<usize>,
     memory: Rc<Account>,
 }
 
-/// One connection's place in the counts, given back on drop.
+/// One connection's or stream's place in the counts, given back on drop. A stream of HTTP/2 counts
+/// like a connection, as it may need one of its own to an endpoint.
 struct Counted {
     worker: Rc<Worker>,
-    pod: Option<IpAddr>,
-    /// The pod's, if it is one.
-    memory: Option<Rc<Account>>,
+    /// Its pod's, if it has one.
+    share: Option<Rc<PodShare>>,
+    is_stream: bool,
 }
 
 impl Counted {
-    /// `None` when a limit is reached.
+    /// A connection. `None` when a limit is reached.
     fn new(worker: &Rc<Worker>, client: IpAddr) -> Option<Rc<Self>> {
+        let (limits, workers) = (&worker.config.limits, worker.config.workers);
+        let share = worker.view().workload(client).map(|_| {
+            let mut per_pod: RefMut<'_, HashMap<_, _>> = worker.per_pod.borrow_mut();
+            let share = per_pod.entry(client).or_insert_with(|| {
+                let bytes = Limits::share(limits.buffered_bytes_per_pod, workers);
+                let memory = Account::new(bytes, &worker.stats);
+                Rc::new(PodShare { pod: client, connections: Cell::new(0), memory })
+            });
+            share.clone()
+        });
+        Self::within(worker, share, false)
+    }
+
+    /// A stream of this connection. `None` when a limit is reached.
+    fn stream(&self) -> Option<Rc<Self>> {
+        Self::within(&self.worker, self.share.clone(), true)
+    }
+
+    fn within(worker: &Rc<Worker>, share: Option<Rc<PodShare>>, is_stream: bool) -> Option<Rc<Self>> {
         let (limits, stats) = (&worker.config.limits, &worker.stats);
         let workers = worker.config.workers;
-        if stats.open.get() >= Limits::share(limits.connections, workers) as u64 {
+        if stats.open.get() + stats.streams_open.get() >= Limits::share(limits.connections, workers) as u64 {
             stats.limit_connections.add();
             return None;
         }
-        let pod = worker.view().workload(client).map(|_| client);
-        let mut memory = None;
-        if let Some(pod) = pod {
-            let mut per_pod: RefMut<'_, HashMap<_, _>> = worker.per_pod.borrow_mut();
-            let share = per_pod.entry(pod).or_insert_with(|| PodShare {
-                connections: 0,
-                memory: Account::new(Limits::share(limits.buffered_bytes_per_pod, workers), stats),
-            });
-            if share.connections >= Limits::share(limits.connections_per_pod, workers) {
+        if let Some(share) = &share {
+            if share.connections.get() >= Limits::share(limits.connections_per_pod, workers) {
                 stats.limit_connections_per_pod.add();
                 return None;
             }
-            share.connections += 1;
-            memory = Some(share.memory.clone());
+            share.connections.set(share.connections.get() + 1);
         }
-        stats.open.add();
-        Some(Rc::new(Self { worker: worker.clone(), pod, memory }))
+        if is_stream {
+            stats.streams_open.add()
+        } else {
+            stats.open.add()
+        }
+        Some(Rc::new(Self { worker: worker.clone(), share, is_stream }))
+    }
+
+    /// Whose memory it uses.
+    fn payer(&self) -> Option<Rc<Account>> {
+        self.share.as_ref().map(|share| share.memory.clone())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.worker.stats.open.sub();
-        let Some(pod) = self.pod else { return };
-        let mut per_pod = self.worker.per_pod.borrow_mut();
-        if let Some(share) = per_pod.get_mut(&pod) {
-            share.connections -= 1;
-            if share.connections == 0 {
-                per_pod.remove(&pod);
-            }
+        let stats = &self.worker.stats;
+        if self.is_stream {
+            stats.streams_open.sub()
+        } else {
+            stats.open.sub()
+        }
+        let Some(share) = &self.share else { return };
+        share.connections.set(share.connections.get() - 1);
+        if share.connections.get() == 0 {
+            self.worker.per_pod.borrow_mut().remove(&share.pod);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::client::{Client, Received};
 use crate::clock::Moment;
 use crate::connected::Connected;
 use crate::http1::{Deadline, End, Exchange, Sending};
-use crate::http2::{self, Closing};
+use crate::http2;
 use crate::message::About;
 use crate::mirror;
 use crate::parsed::{self, Message, Parsed, Request, Room};
@@ -99,7 +99,10 @@ async fn requests(mut client: Client) {
     loop {
         let next = match client.receive().await {
             Received::Request(since) => request(&mut client, since).await,
-            Received::Http2 => http2(&mut client).await,
+            Received::Http2 => {
+                http2::serve(&mut client).await;
+                Next::Close
+            }
             Received::Done => break,
         };
         match next {
@@ -113,14 +116,6 @@ async fn requests(mut client: Client) {
     }
     client.conclude();
     if resets { client.reset() } else { client.close().await }
-}
-
-/// Serves a client that speaks HTTP/2; its requests are in tasks of their own.
-async fn http2(client: &mut Client) -> Next {
-    match http2::serve(client).await {
-        Closing::Gently => Next::Close,
-        Closing::Reset => Next::Reset,
-    }
 }
 
 /// Serves the request of one HTTP/2 stream, whose head is in the input; or answers with a status

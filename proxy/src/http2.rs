@@ -16,6 +16,6 @@ mod stream;
 mod upstream;
 mod writing;
 
-pub(crate) use server::{Closing, serve};
+pub(crate) use server::serve;
 pub(crate) use stream::Stream;
 pub(crate) use upstream::{Chance, Opening, Shared};

@@ -57,9 +57,10 @@ pub struct Limits {
     pub mirror_timeout: Duration,
     /// Bytes that one read may take at most; buffers grow up to it.
     pub buffer_bytes: usize,
-    /// Client connections in all.
+    /// Client connections in all, and streams of those that speak HTTP/2. Beyond: a reset, or
+    /// REFUSED_STREAM.
     pub connections: usize,
-    /// Client connections of one pod.
+    /// The same of one pod.
     pub connections_per_pod: usize,
     /// Bytes of memory that buffers of one pod's connections hold. A connection that needs more is
     /// closed.
@@ -73,6 +74,9 @@ pub struct Limits {
     /// Bounds on what the peer of one HTTP/2 connection may do, clients and endpoints alike. Bytes
     /// and fields of a head are bounded as in HTTP/1.1.
     pub http2: codec::h2::Limits,
+    /// A connection to an endpoint that carried no stream for so long is asked by PING whether it
+    /// is still there, before it is used again.
+    pub http2_ping_after: Duration,
     /// How long an endpoint may take to answer the PING of an HTTP/2 connection that was idle.
     /// Beyond: another connection is used.
     pub http2_ping_timeout: Duration,
@@ -115,6 +119,7 @@ impl Default for Limits {
             datagram_flows_per_client: 2_048,
             datagram_timeout: Duration::from_secs(60),
             http2: codec::h2::Limits::default(),
+            http2_ping_after: Duration::from_secs(5),
             http2_ping_timeout: Duration::from_secs(1),
             idle_upstream: 1_024,
             idle_upstream_per_key: 128,

@@ -104,11 +104,11 @@ counters! {
     revoked,
     /// Failures to accept, mostly for want of file descriptors; accepting pauses after each.
     accept_errors,
-    /// Connections refused because the proxy has as many as it may.
+    /// Connections and HTTP/2 streams refused because the proxy has as many as it may.
     limit_connections,
-    /// Connections refused because their pod has as many as it may.
+    /// Connections and HTTP/2 streams refused because their pod has as many as it may.
     limit_connections_per_pod,
-    /// Reads given up because the buffers of one pod's connections are full; each ends its connection.
+    /// Reads given up because the buffers of one pod's connections are full; each ends its connection or stream.
     limit_buffered,
     /// Heads with too many bytes or fields, or too long a target.
     limit_head,
@@ -208,6 +208,8 @@ counters! {
     limit_http2_ping_timeout,
     /// HTTP/2 streams begun by clients.
     streams,
+    /// HTTP/2 streams of clients open now.
+    streams_open,
     /// Upstream connections opened.
     upstream_opened,
     /// Those of them that are for HTTP/2.

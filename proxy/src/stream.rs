@@ -150,6 +150,14 @@ impl Stream {
         }
     }
 
+    /// Has the drop that follows say that nothing was processed, where there are words for it.
+    pub(crate) fn refuse(&mut self) {
+        match self {
+            Self::Http2(stream) => stream.reset(ErrorCode::REFUSED_STREAM),
+            _ => self.reset(),
+        }
+    }
+
     /// Resets this stream for the reason that another was reset for, if both have such reasons.
     pub(crate) fn reset_like(&mut self, other: &Self) {
         match self {

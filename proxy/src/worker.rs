@@ -66,7 +66,7 @@ pub(crate) struct Worker {
     pub(crate) buffers: Rc<Buffers>,
     pub(crate) upstreams: Upstreams,
     pub(crate) resilience: Resilience,
-    pub(crate) per_pod: RefCell<HashMap<IpAddr, PodShare>>,
+    pub(crate) per_pod: RefCell<HashMap<IpAddr, Rc<PodShare>>>,
     pub(crate) mirrors: Cell<usize>,
     pub(crate) tls: tls::Configs,
     /// Handshakes with clients under way.

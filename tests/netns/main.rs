@@ -29,4 +29,7 @@ mod reload;
 mod restart;
 mod services;
 mod source;
+mod tcp;
+mod tls;
+mod udp;
 mod world;

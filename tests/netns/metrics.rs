@@ -17,7 +17,7 @@ const PORT: u16 = 15200;
 fn request(world: &World, method: &str, path: &str, body: &str) -> std::io::Result<(u16, String)> {
     let address = ([127, 0, 0, 1], PORT).into();
     let mut client = Client::new(world.lab.node.connect(address, Duration::from_secs(10))?, address);
-    client.send(&format!(
+    client.send(format!(
         "{method} {path} HTTP/1.1\r\nHost: admin\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     ))?;

@@ -6,6 +6,7 @@
 //! killed test left behind, the next one removes.
 
 pub mod backend;
+pub mod certificate;
 pub mod client;
 pub mod lab;
 pub mod namespace;

@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "redirect",
             "route",
             "telemetry",
+            "tls",
             "translate",
         ],
     ),

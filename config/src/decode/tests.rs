@@ -1,7 +1,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use objects::{Kind, ObjectKey, RefusedRule};
+use objects::{Kind, Object, ObjectKey, RefusedRule};
 
 use super::{Contents, Outcome, decode};
 

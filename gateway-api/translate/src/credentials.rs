@@ -91,8 +91,11 @@ impl Credentials {
 /// What the objects of one kind were read as.
 #[derive(Debug)]
 struct Cache<T, V> {
-    read: HashMap<ObjectKey, (Arc<T>, Result<Arc<V>, String>)>,
+    read: HashMap<ObjectKey, (Arc<T>, Reading<V>)>,
 }
+
+/// What an object came to, or what is wrong with it.
+type Reading<V> = Result<Arc<V>, String>;
 
 impl<T, V> Default for Cache<T, V> {
     fn default() -> Self {

@@ -123,13 +123,7 @@ impl Control {
         let mut files = Files::open(&args.paths)?;
         let changes = files.watch();
         let loaded = files.load(Instant::now());
-        let options = Options {
-            cluster_name: args.cluster_name.clone(),
-            node: args.node.clone(),
-            check_key_pair: tls::check,
-            check_authorities: tls::check_authorities,
-        };
-        let mut translator = Translator::new(options);
+        let mut translator = Translator::new(options(args));
         let mut pods = Pods {
             by_name: args.node.is_some(),
             own: args.node_addresses.clone(),
@@ -161,12 +155,8 @@ impl Control {
         let mut writers: Vec<telemetry::Writer> = writers;
         let kernel_writer = writers.pop().context("one more ring than workers")?;
         let collector = collect(args.output, readers, state)?;
-        let config = proxy::Config {
-            workers,
-            pin: args.pin,
-            transparent: redirection.is_some(),
-            limits: descriptors::limits(workers),
-        };
+        let limits = descriptors::limits(workers);
+        let config = proxy::Config { workers, pin: args.pin, transparent: redirection.is_some(), limits };
         let proxy = Proxy::start(config, snapshot.clone(), lists, writers)?;
         for (worker, socket) in sockets.added_udp {
             proxy.listen_udp(worker, socket);
@@ -332,6 +322,15 @@ fn collect(output: Output, readers: Vec<telemetry::Reader>, state: &StateDir) ->
     };
     collector.print(format, SharedOutput::new(state.output_lock()?, stdout))?;
     Ok(collector)
+}
+
+fn options(args: &RunArgs) -> Options {
+    Options {
+        cluster_name: args.cluster_name.clone(),
+        node: args.node.clone(),
+        check_key_pair: tls::check,
+        check_authorities: tls::check_authorities,
+    }
 }
 
 /// As many as the cgroup and the affinity mask allow, at most [`WORKERS_MAX`].

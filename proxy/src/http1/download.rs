@@ -106,7 +106,10 @@ impl Exchange<'_> {
                 self.down.body = Body::Done;
                 Ok(())
             }
-            Err(error) if error.kind() == ErrorKind::StorageFull => Err(self.failed(502, FlowReason::Limit)),
+            // Not a head that is too long: the pod's memory is used up.
+            Err(error) if error.kind() == ErrorKind::StorageFull && self.down.input.len() < max => {
+                Err(self.failed(502, FlowReason::Limit))
+            }
             _ if self.was_stale() => Err(End::Unsent),
             _ => Err(self.failed(502, FlowReason::UpstreamFailed)),
         })

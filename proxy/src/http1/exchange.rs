@@ -146,8 +146,11 @@ impl<'e> Exchange<'e> {
     /// Whether a failure is to be tried again; it counts for the endpoint's health.
     pub(crate) fn grants(&mut self, end: &End) -> bool {
         use FlowReason::{Limit, RouteTimeout, UpstreamFailed};
-        let End::Failed { status, reason: UpstreamFailed | RouteTimeout | Limit } = end else {
-            return matches!(end, End::Again { .. });
+        let status = match end {
+            End::Failed { status, reason: UpstreamFailed | RouteTimeout } => status,
+            // It stood still. Other limits are for want of something of our own.
+            End::Failed { status: status @ 504, reason: Limit } => status,
+            _ => return matches!(end, End::Again { .. }),
         };
         let worker = self.client.worker.clone();
         worker.resilience.failed(self.target, worker.clock.coarse());
@@ -252,5 +255,5 @@ pub(super) fn may_repeat(tries: &mut Tries, up: &Upload<'_>, client: &Client, ta
     tries.replays()
         && up.tee.holds(up.received)
         && !client.live().is_draining()
-        && tries.grant(&client.worker, target.address())
+        && tries.grant(&client.worker, Some(target.address()))
 }

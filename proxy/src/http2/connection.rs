@@ -25,8 +25,6 @@ pub(crate) struct Connection {
     streams: RefCell<Vec<(StreamId, Rc<Signals>)>>,
     /// Reused from turn to turn.
     events: RefCell<Vec<Event>>,
-    /// The memory of received data that nobody took yet.
-    memory: RefCell<Held>,
     driver: RefCell<Option<Waker>>,
     /// The driver has been woken and has not run yet.
     woken: Cell<bool>,
@@ -50,9 +48,11 @@ pub(crate) struct Connection {
 }
 
 /// What the driver tells a stream.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Signals {
     waker: RefCell<Option<Waker>>,
+    /// The memory of received data that nobody took yet.
+    memory: RefCell<Held>,
     pub(super) reset: Cell<Option<ErrorCode>>,
 }
 
@@ -65,6 +65,11 @@ impl Signals {
         }
     }
 
+    /// So much received data waits to be taken; false if its payer cannot hold as much.
+    pub(super) fn holds(&self, bytes: usize) -> bool {
+        self.memory.borrow_mut().set(bytes)
+    }
+
     fn wake(&self) {
         if let Some(waker) = &*self.waker.borrow() {
             waker.wake_by_ref();
@@ -75,14 +80,10 @@ impl Signals {
 /// Why a connection is over.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Over {
-    /// One side went away and all streams are done.
+    /// One side went away and all streams are done, or the peer's error was answered.
     Done,
     /// The peer is gone.
     Closed,
-    /// The peer broke the protocol or passed a limit; it has been told.
-    Failed(ConnectionError),
-    /// Received data needs more memory than its pod has.
-    NoMemory,
 }
 
 /// What a driver moves bytes between.
@@ -105,7 +106,6 @@ impl Connection {
             engine: RefCell::new(h2::Connection::new(role, limits)),
             streams: RefCell::default(),
             events: RefCell::default(),
-            memory: RefCell::new(Held::new()),
             driver: RefCell::default(),
             woken: Cell::new(false),
             failure: Cell::new(None),
@@ -138,6 +138,11 @@ impl Connection {
         if let Some(driver) = &*self.driver.borrow() {
             driver.wake_by_ref();
         }
+    }
+
+    /// What the peer did that ended the connection.
+    pub(super) fn failure(&self) -> Option<ConnectionError> {
+        self.failure.get()
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -186,7 +191,11 @@ impl Connection {
 
     /// Has the driver tell a stream what happens to it. Identifiers only grow.
     pub(super) fn enter(&self, id: StreamId) -> Rc<Signals> {
-        let signals = Rc::<Signals>::default();
+        let signals = Rc::new(Signals {
+            waker: RefCell::default(),
+            memory: RefCell::new(Held::new()),
+            reset: Cell::new(None),
+        });
         self.streams.borrow_mut().push((id, signals.clone()));
         signals
     }
@@ -271,8 +280,9 @@ impl Connection {
             self.engine.borrow_mut().wake(now, events);
             self.tell(events, begin);
             if self.engine().is_done() {
-                let over = self.failure.get().map_or(Over::Done, Over::Failed);
-                return if drained { Poll::Ready(over) } else { Poll::Pending };
+                // An endpoint that does not read is not waited for.
+                let waits = !drained && self.role == Role::Server;
+                return if waits { Poll::Pending } else { Poll::Ready(Over::Done) };
             }
             // What was read to find out that this is HTTP/2 may be all that comes.
             let has_first = !self.begun.replace(true) && !io.input.is_empty();
@@ -284,9 +294,6 @@ impl Connection {
             }
             self.receive(io, events);
             let told = self.tell(events, begin);
-            if !self.afford() {
-                return Poll::Ready(Over::NoMemory);
-            }
             if told && self.failure.get().is_none() {
                 // Who was told runs first, so that its bytes go out with ours.
                 break;
@@ -325,6 +332,8 @@ impl Connection {
                     self.count(limit);
                 }
                 self.failure.set(Some(error));
+                // The streams have nothing to wait for.
+                self.end();
             }
         }
     }
@@ -339,10 +348,10 @@ impl Connection {
                     told = true;
                 }
                 Event::Head { stream, .. }
-                | Event::Data { stream }
                 | Event::Trailers { stream }
                 | Event::End { stream }
                 | Event::Writable { stream } => told |= self.signal(stream, None),
+                Event::Data { stream } => told |= self.signal_data(stream),
                 Event::Reset { stream, code } => told |= self.signal(stream, Some(code)),
                 Event::Settings => {
                     self.settled.set(true);
@@ -368,9 +377,18 @@ impl Connection {
         true
     }
 
-    /// Has the received data paid for; false if its payer cannot.
-    fn afford(&self) -> bool {
-        self.memory.borrow_mut().set(self.engine().buffered())
+    /// Has the data of a stream paid for, or ends the stream.
+    fn signal_data(&self, id: StreamId) -> bool {
+        let held = self.engine().data(id).len();
+        let streams = self.streams.borrow();
+        let Ok(at) = streams.binary_search_by_key(&id, |(id, _)| *id) else { return false };
+        let signals = &streams[at].1;
+        if !signals.holds(held) {
+            self.engine.borrow_mut().reset(id, ErrorCode::ENHANCE_YOUR_CALM);
+            signals.reset.set(Some(ErrorCode::ENHANCE_YOUR_CALM));
+        }
+        signals.wake();
+        true
     }
 
     fn count(&self, limit: LimitHit) {

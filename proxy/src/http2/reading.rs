@@ -138,7 +138,15 @@ impl Stream {
                 count
             }
         };
-        connection.engine_mut().consume(id, count);
+        let left = {
+            let mut engine = connection.engine_mut();
+            engine.consume(id, count);
+            engine.data(id).len()
+        };
+        if let Some((_, signals)) = self.named() {
+            // Less than before can be held.
+            signals.holds(left);
+        }
     }
 
     fn read_trailers(&mut self, id: StreamId) {

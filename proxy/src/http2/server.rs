@@ -20,18 +20,9 @@ use crate::flow::Carried;
 use crate::live::Signal;
 use crate::worker::Worker;
 
-/// How a connection is to be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Closing {
-    /// So that the last bytes are read.
-    Gently,
-    /// By a reset.
-    Reset,
-}
-
 /// Serves the requests of a client that speaks HTTP/2, its first bytes in the input. Streams still
 /// under way at its end fail.
-pub(crate) async fn serve(client: &mut Client) -> Closing {
+pub(crate) async fn serve(client: &mut Client) {
     let worker = client.worker.clone();
     let limits = worker.config.limits.http2();
     let scheme = client.stream().scheme();
@@ -45,12 +36,12 @@ pub(crate) async fn serve(client: &mut Client) -> Closing {
         carried: client.carried.clone(),
         text: Vec::new(),
     };
-    let mut driver = Driver { worker: &worker, client, streams, busy: false, leaving: false };
+    let mut driver = Driver { worker: &worker, client, streams, busy: false, leaving: false, failing: false };
     driver.arm();
     let ending = Ending(&connection);
     let over = poll_fn(|context| driver.poll(context)).await;
     drop(ending);
-    driver.conclude(over)
+    driver.conclude(over);
 }
 
 /// Has the streams of a connection fail when its driver ends, however it does.
@@ -70,12 +61,15 @@ struct Driver<'d> {
     busy: bool,
     /// GOAWAY has been said.
     leaving: bool,
+    /// The client broke the protocol, and reads the GOAWAY that says so.
+    failing: bool,
 }
 
 impl Driver<'_> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Over> {
         while let Some(signal) = self.client.live().poll(context) {
             match signal {
+                Signal::Deadline if self.failing => return Poll::Ready(Over::Closed),
                 Signal::Deadline if self.busy => self.end_stalled(),
                 Signal::Deadline if self.leaving => return Poll::Ready(Over::Done),
                 Signal::Deadline => {
@@ -98,8 +92,12 @@ impl Driver<'_> {
         };
         let (connection, streams) = (self.streams.connection.clone(), &mut self.streams);
         let polled = connection.poll(&mut io, &mut |id, _| streams.begin(id), context);
-        let busy = connection.held() > 0;
-        if busy != self.busy {
+        let (busy, failing) = (connection.held() > 0, connection.failure().is_some());
+        if failing && !self.failing {
+            self.failing = true;
+            let timeout = self.worker.config.limits.linger_timeout;
+            self.client.live().arm(self.worker.clock.coarse() + timeout);
+        } else if busy != self.busy && !failing {
             self.busy = busy;
             self.arm();
         }
@@ -137,30 +135,22 @@ impl Driver<'_> {
 
     fn end_stalled(&self) {
         let timeout = self.worker.config.limits.stall_timeout;
-        let before = self.worker.clock.now().0.saturating_sub(timeout.as_nanos() as u64);
+        let before =
+            self.worker.clock.now().0.saturating_sub(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
         for _ in 0..self.streams.connection.end_stalled(before) {
             self.worker.stats.limit_stall_timeout.add();
         }
         self.arm();
     }
 
-    fn conclude(&mut self, over: Over) -> Closing {
-        match over {
-            Over::Done => Closing::Gently,
-            Over::Closed => {
-                self.client.eof = true;
-                Closing::Gently
-            }
-            Over::Failed(error) => {
-                let limit = error.limit.is_some();
-                let reason = if limit { FlowReason::Limit } else { FlowReason::BadRequest };
-                self.client.end_for(FlowVerdict::Failed, reason);
-                Closing::Gently
-            }
-            Over::NoMemory => {
-                self.client.end_for(FlowVerdict::Failed, FlowReason::Limit);
-                Closing::Reset
-            }
+    fn conclude(&mut self, over: Over) {
+        if let Over::Closed = over {
+            self.client.eof = true;
+        }
+        if let Some(error) = self.streams.connection.failure() {
+            let limit = error.limit.is_some();
+            let reason = if limit { FlowReason::Limit } else { FlowReason::BadRequest };
+            self.client.end_for(FlowVerdict::Failed, reason);
         }
     }
 }
@@ -199,7 +189,7 @@ impl Streams {
 
         let stream = Stream::of_client(&self.connection, id, signals, (asked, reading));
         let stream = crate::stream::Stream::Http2(Box::new(stream));
-        let accepted = self.carrier.accept(&self.worker, stream);
+        let Some(accepted) = self.carrier.accept(&self.worker, stream) else { return };
         let addressed = Addressed { accepted, ends: self.ends.clone() };
         let mut input = Buffer::new(&self.worker.buffers);
         input.extend(&self.text);

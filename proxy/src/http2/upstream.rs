@@ -9,7 +9,7 @@ use std::time::Duration;
 use codec::h2::Role;
 use tokio::sync::watch;
 
-use super::connection::{Connection, Io, Over, READ_LEAST};
+use super::connection::{Connection, Io, READ_LEAST};
 use super::server::Ending;
 use super::stream::Stream;
 use crate::buffer::Buffer;
@@ -18,8 +18,6 @@ use crate::resilience::{Charge, Parked};
 use crate::stream::Stream as Transport;
 use crate::worker::Worker;
 
-/// A connection that nobody used for so long is asked whether it is still there.
-const PING_AFTER: Duration = Duration::from_secs(5);
 const PING: [u8; 8] = *b"weirping";
 
 /// The connections of one key.
@@ -92,7 +90,8 @@ impl Opened {
     /// After a pause: whether the endpoint is still there. If not, the connection is dropped.
     async fn is_alive(&self, worker: &Worker) -> bool {
         let now = worker.clock.coarse();
-        if self.used.replace(now) + PING_AFTER > now {
+        if self.used.replace(now) + worker.config.limits.http2_ping_after > now || self.connection.held() > 0
+        {
             return true;
         }
         let answered = self.connection.ping(PING);
@@ -162,7 +161,10 @@ impl Shared {
         transport: Transport,
         charge: Charge,
     ) -> Stream {
-        let limits = worker.config.limits.http2();
+        let mut limits = worker.config.limits.http2();
+        // Streams that nobody reads must not keep the window from those of others.
+        limits.connection_window =
+            limits.connection_window.max(limits.streams.saturating_mul(limits.stream_window));
         let connection = Connection::new(Role::Client, &limits, transport.scheme(), &worker.stats);
         let used = Cell::new(worker.clock.coarse());
         let opened =
@@ -239,7 +241,7 @@ async fn drive(worker: Rc<Worker>, connection: Rc<Connection>, mut transport: Tr
     let mut input = Buffer::new(&worker.buffers);
     let max = worker.config.limits.buffer_bytes.max(READ_LEAST);
     let mut opening = Some(opening);
-    let over = poll_fn(|context| {
+    poll_fn(|context| {
         let mut io = Io { stream: &mut transport, input: &mut input, clock: &worker.clock, max };
         let polled = connection.poll(&mut io, &mut |_, _| {}, context);
         if connection.is_settled()
@@ -252,8 +254,5 @@ async fn drive(worker: Rc<Worker>, connection: Rc<Connection>, mut transport: Tr
     .await;
     if let Some(opening) = opening {
         opening.conclude(Err(ErrorKind::ConnectionReset));
-    }
-    if let Over::Failed(error) = over {
-        tracing::debug!("an endpoint broke HTTP/2: {error}");
     }
 }

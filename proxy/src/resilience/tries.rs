@@ -173,14 +173,14 @@ impl Tries {
     /// Decides on a retry by the rule, of what an endpoint failed at. The caller knows that it can be
     /// sent again and that nothing was answered yet. False: the attempts, the time or the
     /// budget are used up.
-    pub(crate) fn grant(&mut self, worker: &Worker, endpoint: EndpointAddr) -> bool {
+    pub(crate) fn grant(&mut self, worker: &Worker, endpoint: Option<EndpointAddr>) -> bool {
         let (random, now) = (worker.random(), worker.clock.now());
         let Some(retry) = self.retry().filter(|retry| self.retries < retry.attempts) else { return false };
         let wait = balance::backoff(retry.backoff, self.retries, random);
         if now + wait >= self.end || !self.afford(worker, now) {
             return false;
         }
-        self.failed.push(endpoint);
+        self.failed.extend(endpoint);
         self.granted = Some(wait);
         true
     }
@@ -212,7 +212,7 @@ impl Tries {
         match refusal.unsent {
             _ if is_draining && refusal.unsent != Unsent::Stale => Again::No,
             Unsent::No => granted,
-            Unsent::Stale if self.fresh => Again::No,
+            Unsent::Stale if self.fresh => self.by_rule(worker, None),
             Unsent::Stale => {
                 self.fresh = true;
                 Again::After(Duration::ZERO)
@@ -222,12 +222,14 @@ impl Tries {
                 let may = self.retries == 0 && self.afford(worker, worker.clock.now());
                 if may { Again::After(Duration::ZERO) } else { Again::No }
             }
-            Unsent::Unreachable(endpoint) | Unsent::Late(endpoint) => {
-                self.grant(worker, endpoint);
-                self.granted.take().map_or(Again::No, Again::After)
-            }
+            Unsent::Unreachable(endpoint) | Unsent::Late(endpoint) => self.by_rule(worker, Some(endpoint)),
             Unsent::Full => self.queue(worker),
         }
+    }
+
+    fn by_rule(&mut self, worker: &Worker, endpoint: Option<EndpointAddr>) -> Again {
+        self.grant(worker, endpoint);
+        self.granted.take().map_or(Again::No, Again::After)
     }
 
     /// Waits for room, where the Service's breaker says that so many may.
@@ -244,11 +246,9 @@ impl Tries {
             Some(pending) => Again::WhenFreed(pending, service, end),
             None => {
                 let stats = &worker.stats;
-                if service.queues() {
-                    stats.breaker_pending.add()
-                } else {
-                    stats.breaker_connections.add()
-                }
+                let counter =
+                    if service.queues() { &stats.breaker_pending } else { &stats.breaker_connections };
+                counter.add();
                 Again::No
             }
         }

@@ -5,3 +5,4 @@ mod clients;
 mod endpoints;
 mod life;
 mod peer;
+mod tunnels;

@@ -53,7 +53,7 @@ fn a_changed_route_touches_its_own_host() {
     assert!(Arc::ptr_eq(&before.workloads, &after.workloads));
     assert!(Arc::ptr_eq(&before.policies, &after.policies));
     assert_eq!(
-        changed_hosts(&before.gateways.values().next().unwrap().listeners[0].http_routes().unwrap(), &table),
+        changed_hosts(before.gateways.values().next().unwrap().listeners[0].http_routes().unwrap(), &table),
         [""; 0]
     );
 

@@ -168,11 +168,8 @@ fn choices_are_even() {
 fn in_turn() {
     let tiers = tiers("a b c", Locality::Any);
     let order: Vec<_> = (0..6)
-        .map(|turn| {
-            choose(&tiers, &Wish { is_v4: true, algorithm: Algorithm::RoundRobin, random: 1, turn }, |_| {
-                Free(turn as u32)
-            })
-        })
+        .map(|turn| Wish { is_v4: true, algorithm: Algorithm::RoundRobin, random: 1, turn })
+        .map(|wish| choose(&tiers, &wish, |_| Free(1)))
         .collect();
     assert_eq!(order, places(&[0, 1, 2, 0, 1, 2]));
 }

@@ -100,9 +100,8 @@ async fn accept(address: SocketAddr, first: Made, slots: &Slots, pages: Arc<Page
                 .header_read_timeout(HEAD_PATIENCE)
                 .max_buf_size(BUFFER_MAX)
                 .serve_connection(TokioIo::new(stream), service);
-            match tokio::time::timeout(CONNECTION_LIFE, served).await {
-                Ok(Err(error)) => tracing::debug!(%error, "an admin client broke off"),
-                Ok(Ok(())) | Err(_) => {}
+            if let Ok(Err(error)) = tokio::time::timeout(CONNECTION_LIFE, served).await {
+                tracing::debug!(%error, "an admin client broke off");
             }
         });
     }

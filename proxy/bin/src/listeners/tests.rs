@@ -49,7 +49,7 @@ fn sockets_follow_the_gateways_and_the_supervisor_has_them() {
 #[test]
 fn every_address_is_both_families() {
     let at = addresses(&snapshot(&[(None, 80)]));
-    let texts: Vec<String> = at.keys().map(SocketAddr::to_string).collect();
+    let texts: Vec<String> = at.keys().map(|at| at.address.to_string()).collect();
     assert_eq!(texts, ["0.0.0.0:80", "[::]:80"]);
 }
 

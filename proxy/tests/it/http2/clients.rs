@@ -241,7 +241,7 @@ fn an_endpoint_that_breaks_off_resets_the_stream_alone() {
 fn refusals_are_answered_and_the_connection_goes_on() {
     let backend = Backend::echo("one");
     let plan =
-        Plan::new(&[backend.address]).route("/nowhere", { RouteRule { backends: vec![to(7, 1)], ..rule() } });
+        Plan::new(&[backend.address]).route("/nowhere", RouteRule { backends: vec![to(7, 1)], ..rule() });
     let world = plan.start();
     block_on(async {
         let mut client = connect(world.gateway).await;

@@ -182,3 +182,94 @@ fn an_idle_connection_to_an_endpoint_is_closed() {
     });
     assert_eq!(endpoint.connections(), 2);
 }
+
+#[test]
+fn a_silent_endpoint_is_noticed_before_it_is_used_again() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        block_on(async move {
+            listener.set_nonblocking(true).unwrap();
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            let mut silent = Vec::new();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut connection = h2::server::handshake(stream).await.unwrap();
+                let Some(Ok((_, mut respond))) = connection.accept().await else { return };
+                respond.send_response(Response::new(()), true).unwrap();
+                std::future::poll_fn(|context| {
+                    drop(connection.poll_closed(context));
+                    std::task::Poll::Ready(())
+                })
+                .await;
+                // From here on nothing is read.
+                silent.push(connection);
+            }
+        });
+    });
+    let limits = |limits: &mut proxy::Limits| {
+        limits.http2_ping_after = Duration::from_millis(1);
+        limits.http2_ping_timeout = Duration::from_millis(50);
+    };
+    let world = Plan::new(&[address]).speaks(AppProtocol::H2c).limits(limits).start();
+    block_on(async {
+        let mut client = connect(world.gateway).await;
+        assert_eq!(get(&mut client, "/").await.unwrap().status, 200);
+        // The clock by which pauses are measured ticks.
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        assert_eq!(get(&mut client, "/").await.unwrap().status, 200);
+    });
+    assert_eq!(world.proxy().stats().limit_http2_ping_timeout, 1);
+}
+
+#[test]
+fn streams_count_against_the_limit_of_connections() {
+    let endpoint = Endpoint::script(|(_request, mut respond), own| async move {
+        own.keep(super::peer::Asked::of(_request).await.unwrap());
+        std::future::poll_fn(|context| respond.poll_reset(context)).await.unwrap();
+    });
+    let plan = Plan::new(&[endpoint.address]).speaks(AppProtocol::H2c).pod(10, Default::default());
+    let world = plan.limits(|limits| limits.connections_per_pod = 3).start();
+    block_on(async {
+        let client = connect_from(10, world.gateway).await;
+        let mut open = Vec::new();
+        for _ in 0..2 {
+            let mut client = client.clone().ready().await.unwrap();
+            open.push(client.send_request(request("GET", "/").body(()).unwrap(), true).unwrap());
+        }
+        until("both are there", || endpoint.requests() == 2).await;
+        let error = get(&mut client.clone(), "/").await.unwrap_err();
+        assert_eq!(error.reason(), Some(h2::Reason::REFUSED_STREAM));
+        let stats = world.proxy().stats();
+        assert_eq!((stats.limit_connections_per_pod, stats.streams_open, stats.open), (1, 2, 1));
+        drop(open);
+        until("they are gone", || world.proxy().stats().streams_open == 0).await;
+    });
+}
+
+#[test]
+fn received_data_is_on_the_account_of_its_pod() {
+    // The endpoint reads nothing.
+    let endpoint = Backend::script(|peer, _| {
+        std::thread::sleep(PATIENCE);
+        drop(peer);
+    });
+    let plan = Plan::new(&[endpoint.address]).pod(10, Default::default());
+    let world = plan.limits(|limits| limits.buffered_bytes_per_pod = 300_000).start();
+    block_on(async {
+        let client = connect_from(10, world.gateway).await;
+        let mut sending = Vec::new();
+        for _ in 0..20 {
+            let mut client = client.clone().ready().await.unwrap();
+            sending.push(tokio::spawn(async move {
+                let (response, mut stream) =
+                    client.send_request(request("POST", "/").body(()).unwrap(), false).unwrap();
+                let body = Bytes::from(vec![b'x'; 30_000_000]);
+                drop(super::peer::write(&mut stream, body, true).await);
+                response.await.map(|response| response.status())
+            }));
+        }
+        until("a limit is met", || world.proxy().stats().limit_buffered > 0).await;
+        sending.iter().for_each(tokio::task::JoinHandle::abort);
+    });
+}

@@ -1,7 +1,5 @@
 //! Route tables as lists of matches, in the order of hosts and paths.
 
-use std::sync::Arc;
-
 use model::Snapshot;
 use model::route::{
     BackendTarget, Filter, HeaderEdits, HostRoutes, PathMatch, RouteMatch, RouteRule, RouteTable, SniTable,
@@ -30,7 +28,7 @@ pub(super) fn server_names(snapshot: &Snapshot, table: &SniTable) -> Vec<Value> 
 }
 
 fn matches(snapshot: &Snapshot, host: &str, routes: &HostRoutes) -> Vec<Value> {
-    let mut paths: Vec<(&Arc<str>, &Arc<[Arc<RouteMatch>]>)> = routes.exact.iter().collect();
+    let mut paths: Vec<_> = routes.exact.iter().collect();
     paths.sort_by_key(|(path, _)| *path);
     let mut prefixes: Vec<_> = routes.prefix.iter().collect();
     // The longest first, as they are tried.
