@@ -3,15 +3,20 @@ SHELL := /bin/bash
 CARGO ?= cargo
 RELEASE := target/release
 
-.PHONY: help demo test lint unit bench setup build clean
+.PHONY: help demo test lint unit bench fuzz tools setup build clean
 
 help:
 	@echo "make demo   the main job on real traffic: redirect, allow or deny, split (root, under a minute after the build)"
 	@echo "make test   every test and lint"
+	@echo "make fuzz   every parser for FUZZ_SECONDS (60) each"
 	@echo "make bench  the costs of Weir beside Envoy, HAProxy, nginx, pingora and a byte forwarder, and its targets (root)"
 
 setup:
 	@scripts/setup.sh
+
+# The clients that tests drive the built binary with.
+tools: setup
+	@scripts/tools.sh
 
 # One release build serves the demo, the tests and the bench.
 build: setup
@@ -25,11 +30,16 @@ lint: setup
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 
 # The kernel-facing tests build network namespaces; a few at a time keeps two cores honest.
-unit: build
+unit: build tools
 	@[ "$$(id -u)" -eq 0 ] || echo "test: not root: everything that redirects real traffic (eBPF, network namespaces) is left out"
 	WEIR_BIN=$(CURDIR)/$(RELEASE)/weir $(CARGO) test --workspace --locked
 
 test: lint unit
+
+# Every parser, for so many seconds each, from the committed corpus on.
+FUZZ_SECONDS ?= 60
+fuzz: setup
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 bench: build
 	$(CARGO) run --release --locked -p benches --bin bench -- $(BENCH_ARGS)

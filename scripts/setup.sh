@@ -3,9 +3,9 @@
 # Usage: scripts/setup.sh [extra Debian packages...]
 set -euo pipefail
 
-# cc and mold link; clang and libbpf-dev compile the eBPF programs; iproute2, util-linux and curl
+# cc and mold link, c++ builds the fuzzing engine; clang and libbpf-dev compile the eBPF programs; iproute2, util-linux and curl
 # are what the demo and the tests drive namespaces and requests with.
-packages=(gcc libc6-dev mold clang llvm libbpf-dev linux-libc-dev iproute2 util-linux curl ca-certificates "$@")
+packages=(gcc g++ libc6-dev mold clang llvm libbpf-dev linux-libc-dev iproute2 util-linux curl ca-certificates "$@")
 
 missing=()
 for package in "${packages[@]}"; do

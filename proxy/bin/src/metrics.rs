@@ -111,6 +111,7 @@ const NAMED: &[(&str, &str, MetricType)] = &[
     ("revoked", "weir_connections_revoked", MetricType::Counter),
     ("upstream_idle", "weir_upstream_connections_idle", MetricType::Gauge),
     ("streams", "weir_http2_streams", MetricType::Counter),
+    ("streams_open", "weir_http2_streams_open", MetricType::Gauge),
     ("ejections", "weir_endpoint_ejections", MetricType::Counter),
     ("ejected", "weir_endpoints_ejected", MetricType::Gauge),
     ("mirrored", "weir_requests_mirrored", MetricType::Counter),

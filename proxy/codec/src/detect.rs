@@ -24,6 +24,10 @@ pub fn detect(buf: &[u8]) -> Detected {
     if buf[..shared] == PREFACE[..shared] {
         return if shared == PREFACE.len() { Detected::Http2Preface } else { Detected::NeedMore };
     }
+    // RFC 9113 section 11.6: the method is reserved, so that this is no request.
+    if buf.starts_with(b"PRI * HTTP/2.0") {
+        return Detected::NotHttp;
+    }
     if buf == b"\r" {
         return Detected::NeedMore;
     }
