@@ -29,6 +29,7 @@ use crate::permitted::{Denial, Permitted};
 use crate::refusal::Refusal;
 use crate::resilience::Load;
 use crate::routed::{self, Context as Stages};
+use crate::upstream::Key;
 use crate::worker::Worker;
 
 mod socket;
@@ -133,7 +134,10 @@ impl Flows {
         }
         let mut record = Flow::connection(worker, &addressing, worker.clock.now());
         let opened = permit(worker, &addressing, &mut record).and_then(|permitted| {
-            let upstream = worker.upstreams.datagrams(permitted.key());
+            // Under the node's own address: the kernel leads answers to a pod's address to that pod,
+            // and of datagrams it does not know which are ours.
+            let key = Key { source: None, ..permitted.key() };
+            let upstream = worker.upstreams.datagrams(key);
             let upstream = upstream.inspect_err(|error| {
                 tracing::debug!("no socket for datagrams to {}: {error}", permitted.endpoint());
             });

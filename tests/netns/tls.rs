@@ -49,7 +49,19 @@ fn get(from: &Host, pair: &Certificate, port: u16, version: &str) -> (u16, Strin
     let authority = pair.certificate.to_string_lossy();
     let resolve = format!("{name}:{port}:{NODE_V4}");
     let url = format!("https://{name}:{port}/");
-    curl(from, &["--cacert", &authority, "--resolve", &resolve, "-w", "%{http_version}\n%{http_code}", version, &url])
+    curl(
+        from,
+        &[
+            "--cacert",
+            &authority,
+            "--resolve",
+            &resolve,
+            "-w",
+            "%{http_version}\n%{http_code}",
+            version,
+            &url,
+        ],
+    )
 }
 
 /// What `openssl s_client` says of a handshake with this server name.

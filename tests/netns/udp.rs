@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -115,7 +115,10 @@ fn a_policy_is_for_datagrams_too() {
     refused.send_to(b"refused", (NODE_V4, 9053)).unwrap();
     until("a flow record of the refusal", || {
         let from = world.stranger.v4.to_string();
-        weir.flows().iter().any(|flow| flow["source"]["ip"] == from && flow["verdict"] == "DENIED").then_some(())
+        weir.flows()
+            .iter()
+            .any(|flow| flow["source"]["ip"] == from && flow["verdict"] == "DENIED")
+            .then_some(())
     });
     refused.set_nonblocking(true).unwrap();
     let kind = refused.recv_from(&mut [0; 100]).unwrap_err().kind();

@@ -118,7 +118,7 @@ impl<T, V> Cache<T, V> {
         {
             return known.clone();
         }
-        let known = read(&entry.object).map(Arc::new).map_err(|why| format!("{key}: {why}"));
+        let known = read(&entry.object).map(Arc::new).map_err(|why| named(key, &why));
         self.read.insert(key.clone(), (entry.object.clone(), known.clone()));
         known
     }
@@ -129,6 +129,12 @@ impl<T, V> Cache<T, V> {
             now.is_some_and(|entry| Arc::ptr_eq(&entry.object, object))
         });
     }
+}
+
+/// What is wrong with an object, with its name in front. A check may have put it there.
+fn named(key: &ObjectKey, why: &str) -> String {
+    let name = format!("{key}: ");
+    if why.starts_with(&name) { why.to_owned() } else { name + why }
 }
 
 /// The certificates of a PEM text, at least one.

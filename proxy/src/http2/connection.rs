@@ -1,6 +1,7 @@
 //! One HTTP/2 connection: what its driver and its streams share, and the moving of its bytes.
 
 use std::cell::{Cell, Ref, RefCell, RefMut};
+use std::ops::{Deref, DerefMut};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
@@ -54,6 +55,35 @@ pub(super) struct Signals {
     /// The memory of received data that nobody took yet.
     memory: RefCell<Held>,
     pub(super) reset: Cell<Option<ErrorCode>>,
+}
+
+/// The engine while it is being changed.
+pub(super) struct Engine<'c> {
+    connection: &'c Connection,
+    engine: RefMut<'c, h2::Connection>,
+    /// Bytes that waited to be sent before.
+    before: usize,
+}
+
+impl Deref for Engine<'_> {
+    type Target = h2::Connection;
+    fn deref(&self) -> &h2::Connection {
+        &self.engine
+    }
+}
+
+impl DerefMut for Engine<'_> {
+    fn deref_mut(&mut self) -> &mut h2::Connection {
+        &mut self.engine
+    }
+}
+
+impl Drop for Engine<'_> {
+    fn drop(&mut self) {
+        if self.engine.out().len() != self.before || self.engine.is_done() {
+            self.connection.wake_driver();
+        }
+    }
 }
 
 impl Signals {
@@ -125,10 +155,10 @@ impl Connection {
         self.engine.borrow()
     }
 
-    /// The engine, to make it say something: the driver is woken to send it.
-    pub(super) fn engine_mut(&self) -> RefMut<'_, h2::Connection> {
-        self.wake_driver();
-        self.engine.borrow_mut()
+    /// The engine, to change it: the driver is woken if it has something to send or is done.
+    pub(super) fn engine_mut(&self) -> Engine<'_> {
+        let engine = self.engine.borrow_mut();
+        Engine { before: engine.out().len(), engine, connection: self }
     }
 
     pub(super) fn wake_driver(&self) {

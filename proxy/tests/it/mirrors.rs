@@ -1,10 +1,12 @@
 //! Copies of requests that nobody waits for.
 
+use std::time::Duration;
+
 use model::route::{BackendTarget, Filter, Mirror};
 use model::service::BackendId;
 
-use crate::backend::Backend;
-use crate::client::{Peer, pod, until};
+use crate::backend::{Backend, respond};
+use crate::client::{PATIENCE, Peer, pod, until};
 use crate::world::{Plan, ingress, nothing};
 
 fn mirror(service: u32, numerator: u32) -> Filter {
@@ -68,4 +70,53 @@ fn a_mirror_leads_around_no_policy() {
     assert_eq!(Peer::connect(world.gateway).get("/").status(), 200);
     assert_eq!(world.proxy().stats().mirrored, 0);
     assert_eq!(copy.connections(), 0);
+}
+
+#[test]
+fn a_mirror_that_takes_too_long_is_given_up() {
+    let main = Backend::echo("main");
+    let silent = Backend::script(|mut peer, _| drop(peer.rest()));
+    let plan = Plan::new(&[main.address]).service(&[silent.address]).filtered("/", vec![mirror(1, 100)]);
+    let world = plan
+        .limits(|limits| {
+            limits.mirrors = 1;
+            limits.mirror_timeout = Duration::from_millis(200);
+        })
+        .start();
+    let mut client = Peer::connect(world.gateway);
+    assert_eq!((client.get("/").status(), client.get("/").status()), (200, 200));
+    until("the first is given up", || world.proxy().stats().limit_mirror_timeout == 1);
+    let stats = world.proxy().stats();
+    assert_eq!((stats.mirrored, stats.limit_mirror), (1, 1), "the second was one too many");
+    client.get("/");
+    until("there is room again", || world.proxy().stats().mirrored == 2);
+}
+
+#[test]
+fn a_mirrored_body_is_passed_on_as_it_comes() {
+    let (told, seen) = std::sync::mpsc::channel();
+    let main = Backend::script(move |mut peer, _| {
+        while peer.head().is_some() {
+            for part in ["hel", "lo"] {
+                told.send(peer.take(part.len())).unwrap();
+            }
+            peer.send(&respond(200, "ok"));
+        }
+    });
+    // It accepts and never reads: a copy fills its socket at most.
+    let stuck = Backend::script(|peer, _| {
+        std::thread::park();
+        drop(peer);
+    });
+    let plan = Plan::new(&[main.address]).service(&[stuck.address]);
+    let world = plan.filtered("/", vec![mirror(1, 100)]).start();
+    let mut client = Peer::connect(world.gateway);
+    for _ in 0..3 {
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhel");
+        assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), b"hel", "before the rest is there");
+        client.send("lo");
+        assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), b"lo");
+        assert_eq!(client.response().status(), 200);
+    }
+    assert_eq!(world.proxy().stats().mirrored, 3);
 }

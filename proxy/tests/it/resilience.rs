@@ -11,7 +11,7 @@ use model::service::BackendId;
 use model::traffic::{Algorithm, Breaker, Locality, Outlier, TrafficPolicy};
 
 use crate::backend::{Backend, respond};
-use crate::client::{Peer, until};
+use crate::client::{PATIENCE, Peer, until};
 use crate::failures::closed_port;
 use crate::world::{Plan, World, rule, to};
 
@@ -204,7 +204,8 @@ fn as_many_wait_as_may() {
     let limits = Breaker { connections: Some(1), pending: Some(1), ..Breaker::default() };
     let (backend, free) = held();
     let plan = Plan::new(&[backend.address]).traffic(breaker(limits));
-    let world = plan.clone().start();
+    // Whoever waits is told, and does not find out in time by itself.
+    let world = plan.clone().limits(|limits| limits.pending_timeout = 10 * PATIENCE).start();
     let mut first = ask(&world);
     until("the first is there", || backend.requests() == 1);
     let mut others = [ask(&world), ask(&world)];

@@ -20,7 +20,7 @@ fn first_bytes() {
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", D::Http2Preface),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00", D::Http2Preface),
         (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r", D::NeedMore),
-        (b"PRI * HTTP/2.0\r\n\r\nXX", D::Http1),
+        (b"PRI * HTTP/2.0\r\n\r\nXX", D::NotHttp),
         (b"PRI", D::NeedMore),
         (b"\x16\x03\x01\x02\x00", D::NotHttp),
         (b"\x00\x00\x00\x12", D::NotHttp),

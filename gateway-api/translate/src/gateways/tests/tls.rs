@@ -116,7 +116,7 @@ fn of_several_references_the_good_ones_serve() {
 fn the_checks_given_decide_over_certificates_and_authorities() {
     let refuse = Options {
         check_key_pair: |pair| match pair.chain[0].starts_with(b"good") {
-            true => Err("it is not to be used".to_owned()),
+            true => Err(format!("{}: it is not to be used", pair.source)),
             false => Ok(()),
         },
         check_authorities: |all| if all.len() == 1 { Err("too few".to_owned()) } else { Ok(()) },
@@ -132,8 +132,11 @@ fn the_checks_given_decide_over_certificates_and_authorities() {
     });
     apply(&mut world, "ns/gw", "01", spec);
     let problems = world.translate();
-    for wanted in ["Secret ns/good: it is not to be used", "ConfigMap ns/ca: too few"] {
-        assert!(problems.iter().any(|p| p.contains(wanted)), "{wanted}: {problems:?}");
+    for wanted in [
+        "listeners[0].tls.certificateRefs[0]: Secret ns/good: it is not to be used (InvalidCertificateRef)",
+        "validation.caCertificateRefs[0]: ConfigMap ns/ca: too few (InvalidCACertificateRef)",
+    ] {
+        assert!(problems.iter().any(|p| p.ends_with(wanted)), "{wanted}: {problems:?}");
     }
 }
 
