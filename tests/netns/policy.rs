@@ -73,7 +73,7 @@ fn what_is_not_http_is_closed() {
     needs_lab!();
     let world = World::policed();
     let weir = Weir::start(&world.lab);
-    for bytes in ["SSH-2.0-test\r\n", "\x16\x03\x01\x00\x05", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"] {
+    for bytes in ["SSH-2.0-test\r\n", "\x16\x03\x01\x00\x05", "PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n"] {
         let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
         client.send(bytes).unwrap();
         let rest = String::from_utf8_lossy(&client.rest().unwrap()).into_owned();
