@@ -336,8 +336,11 @@ impl Client {
     /// would reset it.
     pub(crate) async fn close(mut self) {
         if self.stream().is_http2() {
-            // Nothing that comes after the answer can take it back.
-            drop(poll_fn(|context| self.stream().poll_shutdown(context)).await);
+            if poll_fn(|context| self.stream().poll_shutdown(context)).await.is_ok() {
+                self.live().arm(self.worker.clock.coarse() + self.worker.config.limits.linger_timeout);
+                let mut left = self.worker.config.limits.discard_bytes;
+                poll_fn(|context| self.poll_request_end(&mut left, context)).await;
+            }
             return;
         }
         if self.eof && !self.stream().is_tls() {
@@ -360,6 +363,23 @@ impl Client {
             }
         }
         self.stream().poll_shutdown(context).map(|shut| shut.is_ok())
+    }
+
+    /// Throws away what an HTTP/2 client still sends of a request that was answered before its end,
+    /// up to `left` bytes: dropped now the stream would be reset, which clients take for a failure.
+    fn poll_request_end(&mut self, left: &mut u64, context: &mut Context<'_>) -> Poll<()> {
+        while let Some(signal) = self.live().poll(context) {
+            if signal == Signal::Deadline {
+                self.worker.stats.limit_linger_timeout.add();
+                return Poll::Ready(());
+            }
+        }
+        let Stream::Http2(stream) = self.stream() else { return Poll::Ready(()) };
+        ready!(stream.poll_discard(left, context));
+        if *left == 0 {
+            self.worker.stats.limit_discard.add();
+        }
+        Poll::Ready(())
     }
 
     fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {

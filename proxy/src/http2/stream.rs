@@ -162,6 +162,12 @@ impl Stream {
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.broken()?;
         self.register(context);
+        if matches!(self.side, Side::Endpoint(..)) && !self.connection.is_settled() {
+            // The endpoint's SETTINGS may make windows smaller: data sent before they come would leave
+            // a window below zero, and servers are known that never open such a one again.
+            self.connection.register(context);
+            return Poll::Pending;
+        }
         let written = self.write(bytes);
         if let (Side::Reserved { .. }, Poll::Ready(Err(error))) = (&self.side, &written) {
             self.failed = Some(error.kind());
@@ -182,6 +188,26 @@ impl Stream {
         self.connection.engine_mut().send_data(id, &[], true);
         self.writing = Writing::Done;
         Poll::Ready(Ok(()))
+    }
+
+    /// Throws away what the peer still sends, up to `left` bytes. Ready when it has ended, or nothing
+    /// is left of them.
+    pub(crate) fn poll_discard(&mut self, left: &mut u64, context: &mut Context<'_>) -> Poll<()> {
+        self.register(context);
+        let Some((id, signals)) = self.named() else { return Poll::Ready(()) };
+        let mut engine = self.connection.engine_mut();
+        loop {
+            let count = engine.data(id).len();
+            if count == 0 {
+                break;
+            }
+            engine.consume(id, count);
+            *left = left.saturating_sub(count as u64);
+        }
+        let ended = engine.ended(id);
+        drop(engine);
+        signals.holds(0);
+        if ended || *left == 0 || self.broken().is_err() { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Resets the stream.

@@ -15,6 +15,10 @@ use crate::client::{PATIENCE, pod};
 use crate::world::{Plan, http, identity, ingress, nothing, only};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const PING: u8 = 6;
 const GOAWAY: u8 = 7;
 
 /// A frame on stream 0.
@@ -40,6 +44,63 @@ fn goaway_code(stream: &mut TcpStream) -> Option<u32> {
         rest = &rest[9 + length..];
     }
     code
+}
+
+/// Reads frames up to one of this kind, and returns the kinds and streams of all.
+fn frames_until(stream: &mut TcpStream, kind: u8) -> Vec<(u8, u8)> {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut frames = Vec::new();
+    while frames.last().is_none_or(|(last, _)| *last != kind) {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).unwrap();
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        stream.read_exact(&mut vec![0; length]).unwrap();
+        // Answers to SETTINGS and to PING are told from what they answer by their flag.
+        frames.push((head[3], head[8]));
+    }
+    frames
+}
+
+/// `POST /` with a body of so many bytes, by literals without Huffman code.
+fn post(stream: u32, length: &str) -> Vec<u8> {
+    let mut block = Vec::new();
+    let fields = [
+        (":method", "POST"),
+        (":path", "/"),
+        (":scheme", "http"),
+        (":authority", "a"),
+        ("content-length", length),
+    ];
+    for (name, value) in fields {
+        block.push(0);
+        for text in [name, value] {
+            block.push(u8::try_from(text.len()).unwrap());
+            block.extend_from_slice(text.as_bytes());
+        }
+    }
+    frame(HEADERS, 4, stream, &block)
+}
+
+#[test]
+fn the_body_of_a_refused_request_is_waited_for_if_it_is_short() {
+    let world = Plan::default().start();
+    let mut stream = TcpStream::connect(world.gateway).unwrap();
+    let ping = frame(PING, 0, 0, b"12345678");
+    stream.write_all(&[PREFACE, &frame(4, 0, 0, &[]), &post(1, "5")].concat()).unwrap();
+    frames_until(&mut stream, DATA);
+    stream.write_all(&ping).unwrap();
+    // Clients take a reset for a failure, though they have the whole answer.
+    let seen = frames_until(&mut stream, PING);
+    assert!(!seen.contains(&(RST_STREAM, 1)), "{seen:?}");
+    stream.write_all(&[frame(DATA, 1, 1, b"hello"), post(3, "100000")].concat()).unwrap();
+    let seen = frames_until(&mut stream, DATA);
+    assert!(!seen.contains(&(RST_STREAM, 1)) && seen.contains(&(HEADERS, 3)), "{seen:?}");
+    // A long one is not.
+    let piece = vec![b'x'; 16_384];
+    for _ in 0..4 {
+        stream.write_all(&frame(DATA, 0, 3, &piece)).unwrap();
+    }
+    assert!(frames_until(&mut stream, RST_STREAM).contains(&(RST_STREAM, 3)));
 }
 
 #[test]
