@@ -139,6 +139,9 @@ impl Client {
     fn check_head(&self, checked: &mut usize) -> Result<Head, Refusal> {
         let input = self.input.filled();
         if !self.served && *checked == 0 {
+            if self.addressed.accepted.stream.agreed_on_http2() {
+                return Ok(Head::Http2);
+            }
             match detect(input) {
                 Detected::Http1 => {}
                 Detected::NeedMore => return Ok(Head::NeedMore),

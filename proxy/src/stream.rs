@@ -121,6 +121,11 @@ impl Stream {
         matches!(self, Self::Http2(_))
     }
 
+    /// Whether ALPN settled that HTTP/2 is spoken in it: then nothing else is.
+    pub(crate) fn agreed_on_http2(&self) -> bool {
+        matches!(self, Self::Tls(stream) if stream.agreed_on_http2())
+    }
+
     /// Whether its end is said by TLS.
     pub(crate) fn is_tls(&self) -> bool {
         matches!(self, Self::Tls(_))

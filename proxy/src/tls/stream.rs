@@ -70,6 +70,11 @@ impl TlsStream {
         self.session.is_resumed()
     }
 
+    /// Whether ALPN settled on HTTP/2.
+    pub(crate) fn agreed_on_http2(&self) -> bool {
+        self.session.protocol() == Some(b"h2")
+    }
+
     /// Done when bytes can flow. What the handshake leaves to send goes with the first of them.
     pub(super) fn poll_handshake(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {

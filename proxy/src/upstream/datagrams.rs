@@ -21,7 +21,7 @@ pub(super) fn open(config: &Config, ports: &Ports, key: Key) -> io::Result<UdpSo
         tries += 1;
         let port = if key.source.is_some() { ports.take() } else { 0 };
         match connected(config, key, port) {
-            Err(error) if is_taken(&error) && tries < TRIES_MAX => {}
+            Err(error) if is_taken(&error) && tries < TRIES_MAX => ports.jump(),
             done => return done,
         }
     }

@@ -22,14 +22,33 @@ pub(super) const TRIES_MAX: usize = 64;
 pub(super) struct Ports {
     range: RangeInclusive<u16>,
     next: Cell<u16>,
+    /// State of the jumps; never 0.
+    random: Cell<u64>,
 }
 
 impl Ports {
     /// Workers begin at different places.
     pub(super) fn new(range: RangeInclusive<u16>, seed: u64) -> Self {
-        let count = u64::from(range.end() - range.start()) + 1;
-        let offset = u16::try_from(seed % count).unwrap_or_default();
-        Self { next: Cell::new(range.start() + offset), range }
+        let ports = Self { next: Cell::new(*range.start()), random: Cell::new(seed | 1), range };
+        ports.go_to(seed);
+        ports
+    }
+
+    /// Goes on somewhere else. The ports of a burst lie side by side, another worker's too: after one
+    /// that is taken the next is likely to be.
+    pub(super) fn jump(&self) {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        self.go_to(x);
+    }
+
+    fn go_to(&self, place: u64) {
+        let count = u64::from(self.range.end() - self.range.start()) + 1;
+        let offset = u16::try_from(place % count).unwrap_or_default();
+        self.next.set(self.range.start() + offset);
     }
 
     pub(super) fn take(&self) -> u16 {
@@ -52,7 +71,7 @@ pub(super) async fn dial(config: &Config, ports: &Ports, key: Key) -> io::Result
         loop {
             tries += 1;
             match connect_from(ports.take(), key).await {
-                Err(error) if is_taken(&error) && tries < TRIES_MAX => {}
+                Err(error) if is_taken(&error) && tries < TRIES_MAX => ports.jump(),
                 done => return done,
             }
         }

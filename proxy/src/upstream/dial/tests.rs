@@ -7,7 +7,7 @@ use model::address::EndpointAddr;
 use model::flow::HttpVersion;
 use socket2::SockRef;
 
-use super::{Ports, dial};
+use super::{Ports, TRIES_MAX, dial};
 use crate::config::Config;
 use crate::upstream::Key;
 
@@ -21,6 +21,21 @@ fn ports_are_used_in_turn_from_a_place_in_the_range() {
     assert_eq!(turn(10..=12, 5), [12, 10, 11, 12]);
     assert_eq!(turn(65_535..=65_535, 9), [65_535; 4]);
     assert_eq!(turn(65_534..=65_535, 1), [65_535, 65_534, 65_535, 65_534]);
+}
+
+#[test]
+fn a_long_run_of_ports_in_use_is_left() {
+    for seed in 0..100 {
+        let ports = Ports::new(Config::SOURCE_PORTS, 0x9e37_79b9_7f4a_7c15_u64.wrapping_mul(seed));
+        let first = ports.take();
+        let in_use = |port: u16| port.wrapping_sub(first) < 2_000;
+        let mut tries = 1;
+        while in_use(ports.take()) {
+            ports.jump();
+            tries += 1;
+        }
+        assert!(tries < TRIES_MAX, "{tries} tries from {first}");
+    }
 }
 
 #[test]
