@@ -21,12 +21,8 @@ pub(super) fn http_route(c: &mut Checker, object: &HttpRoute) {
         route::head(c, object);
         let rules = spec.rules.as_deref().unwrap_or_default();
         c.must_at("rules", spec.rules.is_none() || !rules.is_empty(), "at least one is needed");
-        c.at_most("rules", rules, 16);
-        let matches = rules.iter().map(|rule| rule.matches.as_ref().map_or(0, Vec::len)).sum::<usize>();
-        let message = format!("at most 128 matches are allowed over all rules, not {matches}");
-        c.must_at("rules", matches <= 128, message);
+        route::rules(c, rules, |rule| rule.matches.as_ref().map_or(0, Vec::len), |rule| rule.name.as_deref());
         c.each("rules", rules, rule);
-        c.unique("rules", rules.iter().filter_map(|rule| rule.name.as_deref()));
     });
 }
 

@@ -15,6 +15,20 @@ pub(super) fn head(c: &mut Checker, route: &impl Route) {
     c.each("parentRefs", &parents, parent_ref);
 }
 
+/// `rules` of a route whose rules have matches: how many there are, and that no two have one name.
+pub(super) fn rules<T>(
+    c: &mut Checker,
+    rules: &[T],
+    matches: impl Fn(&T) -> usize,
+    name: impl Fn(&T) -> Option<&str>,
+) {
+    c.at_most("rules", rules, 16);
+    let matches = rules.iter().map(matches).sum::<usize>();
+    let message = format!("at most 128 matches are allowed over all rules, not {matches}");
+    c.must_at("rules", matches <= 128, message);
+    c.unique("rules", rules.iter().filter_map(name));
+}
+
 fn parent_ref(c: &mut Checker, parent: &ParentRef<'_>) {
     c.must_at("name", !parent.name.is_empty(), "is empty");
     c.some("namespace", parent.namespace.as_ref(), |c, namespace| c.label(namespace));
