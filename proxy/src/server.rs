@@ -144,6 +144,11 @@ impl Proxy {
         }
     }
 
+    /// Whether every worker accepts.
+    pub fn is_serving(&self) -> bool {
+        self.workers.iter().all(|worker| worker.stats.ticked_ns() > 0)
+    }
+
     /// The counters of all workers, summed up.
     pub fn stats(&self) -> Totals {
         Totals::of(self.workers.iter().map(|w| &*w.stats))

@@ -72,6 +72,7 @@ pub(crate) fn run(args: &RunArgs, log: Log) -> Result<u8> {
             return Ok(EXIT_CONFIG);
         }
     };
+    control.await_workers();
     let (sender, inbox) = channel();
     let events = Events { sender, waker: changes.waker() };
     watch_signals(signals, events.clone())?;

@@ -188,6 +188,14 @@ impl Control {
         Ok((control, changes))
     }
 
+    /// Waits until the workers serve: nobody is told that they do before. A thread takes its time to
+    /// begin on a busy machine.
+    pub(crate) fn await_workers(&self) {
+        while !self.proxy.is_serving() {
+            std::thread::sleep(PUBLISH_POLL);
+        }
+    }
+
     /// What the admin endpoint sees of this.
     pub(crate) fn observed(&self) -> Arc<Observed> {
         self.observed.clone()
