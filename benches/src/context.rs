@@ -118,7 +118,7 @@ impl Context {
     }
 
     /// The status that a request from a namespace is answered with; 0 when there is no answer, or
-    /// when it is not what the listener's protocol wants (for gRPC: a status of 0 in the trailers).
+    /// when it is not what the listener's protocol wants (for gRPC: what the call's status stands for).
     pub(crate) fn status(&self, namespace: &str, listener: Listener, url: &str) -> Result<u16> {
         self.interrupted()?;
         let mut curl = enter(namespace, "curl");
@@ -170,8 +170,22 @@ fn answer(listener: Listener, dump: &str) -> Option<u16> {
         Listener::Http2 | Listener::Grpc | Listener::TlsHttp2 => "HTTP/2",
     };
     let status: u16 = rest.split_whitespace().next()?.parse().ok()?;
-    let called = listener != Listener::Grpc || status != 200 || dump.contains("grpc-status: 0");
-    (version == wanted && called).then_some(status)
+    let status = match (listener, status) {
+        (Listener::Grpc, 200) => of_call(dump)?,
+        _ => status,
+    };
+    (version == wanted).then_some(status)
+}
+
+/// What the end of a gRPC call would be in HTTP, of the statuses that a row asks for.
+fn of_call(dump: &str) -> Option<u16> {
+    let status = dump.lines().find_map(|line| line.strip_prefix("grpc-status: "))?;
+    match status.trim() {
+        "0" => Some(200),
+        // PERMISSION_DENIED.
+        "7" => Some(403),
+        _ => None,
+    }
 }
 
 fn list(processors: &[usize]) -> String {

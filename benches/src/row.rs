@@ -19,8 +19,8 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// What is done, for people.
     pub(crate) title: &'static str,
-    /// Rounds, unless the command line says; each subject has one turn a round.
-    pub(crate) rounds: usize,
+    /// Each subject has one turn a round.
+    pub(crate) rounds: Rounds,
     /// Who does it, in the order of turns.
     pub(crate) subjects: &'static [Subject],
     /// If the load offers a rate: the share of the first subject's peak.
@@ -31,6 +31,24 @@ pub(crate) struct Row {
     pub(crate) references: &'static [&'static str],
     /// What Weir is held to.
     pub(crate) targets: &'static [Target],
+}
+
+/// How often a row is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rounds {
+    /// So often, unless the command line says.
+    Usual(usize),
+    /// Once, whatever it says: memory that a process took and freed is not taken again.
+    Once,
+}
+
+impl Rounds {
+    pub(crate) fn count(self, wanted: Option<usize>) -> usize {
+        match self {
+            Self::Usual(usual) => wanted.unwrap_or(usual),
+            Self::Once => 1,
+        }
+    }
 }
 
 /// How long and how much, from the command line.
@@ -121,7 +139,7 @@ impl Row {
                 first.name
             );
         }
-        for round in 1..=effort.rounds.unwrap_or(self.rounds) {
+        for round in 1..=self.rounds.count(effort.rounds) {
             let mut failed = Vec::new();
             for (index, subject) in running.iter().enumerate() {
                 context.interrupted()?;

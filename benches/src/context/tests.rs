@@ -13,6 +13,7 @@ fn reads_header_dumps() {
         (Http2, "HTTP/1.1 200 OK\r\n\r\n", None),
         (Grpc, &format!("{grpc}grpc-status: 0\r\n"), Some(200)),
         (Grpc, grpc, None),
+        (Grpc, &format!("{grpc}grpc-status: 7\r\n"), Some(403)),
         (Grpc, &format!("{grpc}grpc-status: 14\r\n"), None),
         (Grpc, "HTTP/2 403 \r\n\r\n", Some(403)),
         (Http1, "", None),

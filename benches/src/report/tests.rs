@@ -3,13 +3,13 @@
 use super::{Outcome, targets, write_json};
 use crate::figure::{CPU_PER_REQUEST, Figures, P99, at_most, ratio};
 use crate::listener::Listener;
-use crate::row::Row;
+use crate::row::{Rounds, Row};
 use crate::subject::{haproxy, nginx, weir};
 
 static ROW: Row = Row {
     name: "some_work",
     title: "some work",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[haproxy(Listener::Http1), nginx(Listener::Http1), weir(Listener::Http1)],
     offered_share: None,
     turn: |_| Ok(Figures::default()),

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use crate::figure::{Figures, PSS, PSS_PER_CONNECTION, Target, at_most};
 use crate::listener::Listener;
 use crate::load::hold::hold;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{Subject, envoy, haproxy, nginx, pingora, weir};
 
 /// Cleartext HTTP/1.1, the only one with a target.
@@ -70,7 +70,7 @@ const fn row(
     targets: &'static [Target],
 ) -> Row {
     let references = &["haproxy", "envoy"];
-    Row { name, title, rounds: 1, subjects, offered_share: None, turn, references, targets }
+    Row { name, title, rounds: Rounds::Once, subjects, offered_share: None, turn, references, targets }
 }
 
 fn turn(turn: &Turn<'_>) -> Result<Figures> {

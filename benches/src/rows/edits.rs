@@ -13,13 +13,13 @@ use crate::figure::{
 use crate::load::probe::Probe;
 use crate::load::wrk::Wrk;
 use crate::routes::Routes;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 
 /// From rename(2) to the first answer of the new route.
 pub(crate) const LATENCY: Row = Row {
     name: "change_latency",
     title: "One of 10,000 HTTPRoutes changed: from rename(2) to the first new answer",
-    rounds: 1,
+    rounds: Rounds::Usual(1),
     subjects: &[subject("weir", MANY)],
     offered_share: None,
     turn: latency,
@@ -31,7 +31,7 @@ pub(crate) const LATENCY: Row = Row {
 pub(crate) const UNDER_LOAD: Row = Row {
     name: "edits_under_load",
     title: "Answers other than 200 during 100 live edits under load",
-    rounds: 1,
+    rounds: Rounds::Usual(1),
     subjects: &[subject("weir", MANY)],
     offered_share: None,
     turn: under_load,

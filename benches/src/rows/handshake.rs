@@ -5,14 +5,14 @@ use anyhow::Result;
 use crate::figure::{CPU_PER_HANDSHAKE, Figures, HANDSHAKES_PER_SECOND, ratio};
 use crate::listener::Listener;
 use crate::load::handshakes;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{envoy, haproxy, nginx, pingora, weir};
 
 /// Full handshakes, each on a connection that is closed after it.
 pub(crate) const FULL: Row = Row {
     name: "tls_handshake",
     title: "TLS 1.3 full handshake: ECDSA P-256, X25519, no resumption, the same certificate",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[
         haproxy(Listener::Tls),
         nginx(Listener::Tls),

@@ -6,7 +6,7 @@ use crate::figure::{CPU_PER_REQUEST, Figures, ratio};
 use crate::listener::Listener;
 use crate::load::wrk::Wrk;
 use crate::routes::Routes;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{Kind, Subject, envoy, floor, haproxy, nginx, pingora, weir};
 use crate::weir::Setup;
 
@@ -14,7 +14,7 @@ use crate::weir::Setup;
 pub(crate) const KEEP_ALIVE: Row = Row {
     name: "http1_keepalive_1000routes",
     title: "HTTP/1.1 keep-alive; Weir with policy, 1,000 routes and flow records, peers bare",
-    rounds: 5,
+    rounds: Rounds::Usual(5),
     subjects: &[
         floor(Listener::Http1),
         haproxy(Listener::Http1),
@@ -38,7 +38,7 @@ pub(crate) const KEEP_ALIVE: Row = Row {
 pub(crate) const ONE_EACH: Row = Row {
     name: "http1_no_keepalive",
     title: "HTTP/1.1, one connection a request",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[
         haproxy(Listener::Http1),
         nginx(Listener::Http1),
@@ -56,7 +56,7 @@ pub(crate) const ONE_EACH: Row = Row {
 pub(crate) const TLS: Row = Row {
     name: "tls_keepalive",
     title: "HTTP/1.1 keep-alive in TLS 1.3 (AES-128-GCM)",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[
         haproxy(Listener::Tls),
         nginx(Listener::Tls),

@@ -5,14 +5,14 @@ use anyhow::Result;
 use crate::figure::{CPU_PER_REQUEST, Figures, ratio};
 use crate::listener::Listener;
 use crate::load::h2load::H2load;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{envoy, floor, haproxy, nginx, pingora, weir};
 
 /// Plain requests.
 pub(crate) const HTTP2: Row = Row {
     name: "http2",
     title: "HTTP/2 by prior knowledge on both sides, 8 connections × 16 streams",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[
         floor(Listener::Http2),
         haproxy(Listener::Http2),
@@ -31,7 +31,7 @@ pub(crate) const HTTP2: Row = Row {
 pub(crate) const GRPC: Row = Row {
     name: "grpc_unary",
     title: "gRPC unary calls with trailers, 8 connections × 16 streams",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[
         floor(Listener::Grpc),
         haproxy(Listener::Grpc),

@@ -8,14 +8,14 @@ use anyhow::{Result, ensure};
 use crate::figure::{CPU_PER_REQUEST, Figures, P50, P99, REQUESTS_PER_SECOND, ratio};
 use crate::listener::Listener;
 use crate::load::h2load::H2load;
-use crate::row::{Cost, Row, Turn};
+use crate::row::{Cost, Rounds, Row, Turn};
 use crate::subject::{envoy, haproxy, nginx, pingora, weir};
 
 /// At half of HAProxy's peak.
 pub(crate) const HALF_PEAK: Row = Row {
     name: "http1_p99_half_peak",
     title: "HTTP/1.1 keep-alive at half of HAProxy's peak rate, open loop",
-    rounds: 7,
+    rounds: Rounds::Usual(7),
     subjects: &[
         haproxy(Listener::Http1),
         nginx(Listener::Http1),

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use crate::figure::{CPU_PER_REQUEST, Figures, Target, ratio};
 use crate::listener::Listener;
 use crate::routes::Routes;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{Kind, Subject};
 use crate::weir::Setup;
 
@@ -29,7 +29,7 @@ const fn row(name: &'static str, title: &'static str, subjects: &'static [Subjec
     Row {
         name,
         title,
-        rounds: 3,
+        rounds: Rounds::Usual(3),
         subjects,
         offered_share: None,
         turn,

@@ -5,7 +5,7 @@ use anyhow::Result;
 use crate::figure::{Figures, PSS, PSS_PER_1000_ROUTES, at_most};
 use crate::listener::Listener;
 use crate::routes::Routes;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{Kind, Running, Subject, envoy, haproxy, nginx, pingora};
 use crate::weir::Setup;
 
@@ -13,7 +13,7 @@ use crate::weir::Setup;
 pub(crate) const IDLE: Row = Row {
     name: "idle_memory",
     title: "Idle PSS of all processes, just started (Weir: supervisor and proxy)",
-    rounds: 1,
+    rounds: Rounds::Once,
     subjects: &[
         haproxy(Listener::Http1),
         nginx(Listener::Http1),
@@ -31,7 +31,7 @@ pub(crate) const IDLE: Row = Row {
 pub(crate) const ROUTES: Row = Row {
     name: "routes_memory",
     title: "Memory of 1,000 HTTPRoutes (one host each, a tenth of 10,000)",
-    rounds: 1,
+    rounds: Rounds::Once,
     subjects: &[weir(0, "weir")],
     offered_share: None,
     turn: routes,

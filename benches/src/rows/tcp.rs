@@ -13,14 +13,14 @@ use anyhow::{Context as _, Result, ensure};
 use crate::figure::{CPU_PER_GB, Figures, GB_PER_SECOND, ratio};
 use crate::listener::{LARGE_BODY_BYTES, Listener};
 use crate::load::wrk::Wrk;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{envoy, floor, haproxy, nginx, weir};
 
 /// Large bodies.
 pub(crate) const LARGE: Row = Row {
     name: "tcp_1mib",
     title: "TCP passthrough of 1 MiB bodies (HAProxy with splice)",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[
         floor(Listener::Tcp),
         haproxy(Listener::Tcp),

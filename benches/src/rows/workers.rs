@@ -9,7 +9,7 @@ use super::latency::offer;
 use crate::figure::{CPU_PER_REQUEST, Figures, ratio};
 use crate::listener::Listener;
 use crate::routes::Routes;
-use crate::row::{Row, Turn};
+use crate::row::{Rounds, Row, Turn};
 use crate::subject::{Kind, Subject};
 use crate::weir::Setup;
 
@@ -17,7 +17,7 @@ use crate::weir::Setup;
 pub(crate) const TWO: Row = Row {
     name: "two_workers",
     title: "Two workers against one at the same offered rate",
-    rounds: 3,
+    rounds: Rounds::Usual(3),
     subjects: &[subject("weir-1", 1), subject("weir", 2)],
     offered_share: Some(0.3),
     turn,
