@@ -34,7 +34,7 @@ pub(crate) struct Decoded {
 pub(crate) enum Outcome {
     Good(Object),
     /// It was refused; for a policy, what it closes if no last good version is in force.
-    Bad(Option<Refused>),
+    Bad(Option<Box<Refused>>),
 }
 
 /// What a file says.
@@ -176,7 +176,7 @@ impl Reader<'_> {
         }
         let outcome = match object {
             Some(object) if faults.is_empty() => Outcome::Good(object),
-            _ => Outcome::Bad(self.refuse(node, &key, &source, &faults)),
+            _ => Outcome::Bad(self.refuse(node, &key, &source, &faults).map(Box::new)),
         };
         for (field, message) in faults {
             let at = self.at(line_of(node, &field));

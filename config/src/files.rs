@@ -60,7 +60,7 @@ pub struct Stats {
 /// The configuration after a rescan.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The objects in force.
+    /// The objects in force. While somebody holds it, the next change copies the index of names.
     pub store: Arc<Store>,
     /// Everything that is wrong at the moment, ordered by place.
     pub problems: Vec<Problem>,

@@ -14,7 +14,7 @@ use inotify::{EventMask, Inotify, WatchDescriptor, WatchMask, Watches};
 /// How often everything is looked at where inotify fails.
 pub const POLL: Duration = Duration::from_secs(1);
 /// A burst of changes ends with this much silence...
-const QUIET: Duration = Duration::from_millis(5);
+const QUIET: Duration = Duration::from_millis(2);
 /// ...or after this long.
 const LONGEST_BURST: Duration = Duration::from_millis(50);
 /// Room for one read of events: a header and the longest name, many times.

@@ -3,13 +3,18 @@
 
 use std::cell::{Cell, RefMut};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::io;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use model::address::{ClientAddr, OrigDstAddr};
 use model::flow::{FlowReason, FlowVerdict};
-use tokio::net::{TcpListener, TcpStream};
+use rustix::net::{SocketFlags, acceptfrom_with};
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use crate::addressed::Addressing;
 use crate::buffer::Account;
@@ -20,6 +25,8 @@ use crate::flow::Flow;
 use crate::limits::Limits;
 use crate::live::Registered;
 use crate::stream::{Stream, reset};
+use crate::sys;
+use crate::tcp::Tcp;
 use crate::tls::Secured;
 use crate::worker::Worker;
 
@@ -59,16 +66,17 @@ impl Accepted {
 }
 
 impl Carrier {
-    /// A stream that has just begun, in the place of a connection. `None` when a limit is reached.
-    pub(crate) fn accept(&self, worker: &Worker, mut stream: Stream) -> Option<Accepted> {
-        let Some(counted) = self.counted.stream() else {
-            stream.refuse();
-            return None;
-        };
+    /// A stream in the place of a connection.
+    pub(crate) fn accept(&self, worker: &Worker, stream: Stream, counted: Rc<Counted>) -> Accepted {
         let (since, live) = (worker.clock.now(), worker.live.register());
         let (client, original, by) = (self.client, self.original, self.by);
         let secured = self.secured.clone();
-        Some(Accepted { stream, client, original, by, since, live, secured, counted })
+        Accepted { stream, client, original, by, since, live, secured, counted }
+    }
+
+    /// Counts another stream. `None` when a limit is reached.
+    pub(crate) fn count(&self) -> Option<Rc<Counted>> {
+        self.counted.stream()
     }
 
     /// Whose memory the streams use.
@@ -86,27 +94,36 @@ pub(crate) struct By {
 
 /// A listener of a worker.
 pub(crate) struct Acceptor {
-    socket: TcpListener,
+    socket: AsyncFd<TcpListener>,
     pub(crate) address: SocketAddr,
+    /// The local address of all that it accepts, where there is only one.
+    original: Option<OrigDstAddr>,
     pub(crate) kind: ListenerKind,
 }
 
 impl Acceptor {
     /// Hands the socket to the runtime that the caller is in.
-    pub(crate) fn new(listener: Listener) -> std::io::Result<Self> {
+    pub(crate) fn new(listener: Listener) -> io::Result<Self> {
         listener.socket.set_nonblocking(true)?;
+        // What it accepts inherits this.
+        SockRef::from(&listener.socket).set_tcp_nodelay(true)?;
         let address = listener.socket.local_addr()?;
-        Ok(Self { socket: TcpListener::from_std(listener.socket)?, address, kind: listener.kind })
+        // What was redirected has many local addresses, and so has a socket that is bound to all.
+        let is_one = listener.kind == ListenerKind::Gateway && !address.ip().is_unspecified();
+        let original = is_one.then(|| OrigDstAddr(canonical(address)));
+        let socket = sys::watch(listener.socket)?;
+        Ok(Self { socket, address, original, kind: listener.kind })
     }
 
     /// Accepts until aborted. Every connection is a task of its own: a panic in one ends that one.
     pub(crate) async fn run(self, worker: Rc<Worker>) {
         loop {
-            match self.socket.accept().await {
-                Ok((stream, _)) => {
-                    if let Some(accepted) = self.admit(&worker, stream) {
+            match self.socket.async_io(Interest::READABLE, accept).await {
+                Ok((socket, client)) => {
+                    if let Some(accepted) = self.admit(&worker, socket, client) {
                         let payer = accepted.counted.payer();
-                        let task = connection::run(worker.clone(), accepted);
+                        // In a box, for the runtime moves its tasks about, and this one is large.
+                        let task = Box::pin(connection::run(worker.clone(), accepted));
                         tokio::task::spawn_local(Account::pays(payer, task));
                     }
                 }
@@ -123,25 +140,32 @@ impl Acceptor {
         By { kind: self.kind, address: self.address }
     }
 
-    /// Reads the addresses and applies the limits. What is refused is reset.
-    fn admit(&self, worker: &Rc<Worker>, stream: TcpStream) -> Option<Accepted> {
-        // A client that is gone already has no addresses.
-        let client = ClientAddr(canonical(stream.peer_addr().ok()?));
-        let original = OrigDstAddr(canonical(stream.local_addr().ok()?));
+    /// Finds out the addresses and applies the limits. What is refused is reset.
+    fn admit(&self, worker: &Rc<Worker>, socket: OwnedFd, client: SocketAddr) -> Option<Accepted> {
+        let client = ClientAddr(canonical(client));
+        let original = match self.original {
+            Some(original) => original,
+            None => OrigDstAddr(canonical(SockRef::from(&socket).local_addr().ok()?.as_socket()?)),
+        };
         worker.stats.accepted.add();
         let Some(counted) = Counted::new(worker, client.ip()) else {
             let addressing = Addressing::of(worker.view(), client, original, self.by());
             let mut flow = Flow::connection(worker, &addressing, worker.clock.now());
             flow.end(FlowVerdict::Failed, FlowReason::Limit);
-            reset(&stream);
+            reset(&socket);
             return None;
         };
-        // Fails only on a socket that is broken already.
-        drop(stream.set_nodelay(true));
         let (since, live) = (worker.clock.now(), worker.live.register());
-        let stream = Stream::Tcp(stream);
+        let stream = Stream::Tcp(Tcp::accepted(socket));
         Some(Accepted { stream, client, original, by: self.by(), since, live, secured: None, counted })
     }
+}
+
+/// A connection and its client, if there is one.
+fn accept(listener: &TcpListener) -> io::Result<(OwnedFd, SocketAddr)> {
+    let (socket, client) = acceptfrom_with(listener, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)?;
+    let client = client.ok_or(io::ErrorKind::InvalidData)?;
+    Ok((socket, client.try_into()?))
 }
 
 /// IPv4 clients of a dual-stack socket have plain IPv4 addresses.
@@ -159,11 +183,12 @@ pub(crate) struct PodShare {
 
 /// One connection's or stream's place in the counts, given back on drop. A stream of HTTP/2 counts
 /// like a connection, as it may need one of its own to an endpoint.
-struct Counted {
+pub(crate) struct Counted {
     worker: Rc<Worker>,
     /// Its pod's, if it has one.
     share: Option<Rc<PodShare>>,
     is_stream: bool,
+    counts: Cell<bool>,
 }
 
 impl Counted {
@@ -179,44 +204,49 @@ impl Counted {
             });
             share.clone()
         });
-        Self::within(worker, share, false)
+        Self::begin(worker, share, false)
     }
 
     /// A stream of this connection. `None` when a limit is reached.
     fn stream(&self) -> Option<Rc<Self>> {
-        Self::within(&self.worker, self.share.clone(), true)
+        Self::begin(&self.worker, self.share.clone(), true)
     }
 
-    fn within(worker: &Rc<Worker>, share: Option<Rc<PodShare>>, is_stream: bool) -> Option<Rc<Self>> {
+    fn begin(worker: &Rc<Worker>, share: Option<Rc<PodShare>>, is_stream: bool) -> Option<Rc<Self>> {
+        let counted = Self { worker: worker.clone(), share, is_stream, counts: Cell::new(false) };
+        counted.resume().then(|| Rc::new(counted))
+    }
+
+    /// Counts it, as at first or after [`Self::pause`]; false when a limit is reached.
+    pub(crate) fn resume(&self) -> bool {
+        let worker = &self.worker;
         let (limits, stats) = (&worker.config.limits, &worker.stats);
         let workers = worker.config.workers;
         if stats.open.get() + stats.streams_open.get() >= Limits::share(limits.connections, workers) as u64 {
             stats.limit_connections.add();
-            return None;
+            return false;
         }
-        if let Some(share) = &share {
+        if let Some(share) = &self.share {
             if share.connections.get() >= Limits::share(limits.connections_per_pod, workers) {
                 stats.limit_connections_per_pod.add();
-                return None;
+                return false;
             }
             share.connections.set(share.connections.get() + 1);
         }
-        if is_stream {
+        if self.is_stream {
             stats.streams_open.add()
         } else {
             stats.open.add()
         }
-        Some(Rc::new(Self { worker: worker.clone(), share, is_stream }))
+        self.counts.set(true);
+        true
     }
 
-    /// Whose memory it uses.
-    fn payer(&self) -> Option<Rc<Account>> {
-        self.share.as_ref().map(|share| share.memory.clone())
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
+    /// Gives the place back, until it is wanted again.
+    pub(crate) fn pause(&self) {
+        if !self.counts.replace(false) {
+            return;
+        }
         let stats = &self.worker.stats;
         if self.is_stream {
             stats.streams_open.sub()
@@ -229,4 +259,18 @@ impl Drop for Counted {
             self.worker.per_pod.borrow_mut().remove(&share.pod);
         }
     }
+
+    /// Whose memory it uses.
+    fn payer(&self) -> Option<Rc<Account>> {
+        self.share.as_ref().map(|share| share.memory.clone())
+    }
 }
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.pause();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -87,13 +87,20 @@ impl Addressing {
         Self { view, source, original, destination, place, transport: Protocol::Tcp }
     }
 
-    /// Of a flow of datagrams that reached a Gateway's UDP listener.
+    /// Of a flow of datagrams. There is nothing but what a Gateway or a Service answers: what goes
+    /// to a pod's own address does not pass here.
     pub(crate) fn of_datagrams(view: View, client: ClientAddr, original: OrigDstAddr) -> Self {
-        let gateway = view.gateway_of(original.0, Protocol::Udp).cloned();
-        let place = gateway.map_or(Place::Nothing, Place::Gateway);
+        let transport = Protocol::Udp;
+        let place = match (view.gateway_of(original.0, transport), view.frontend_of(original.0, transport)) {
+            (Some(gateway), _) => Place::Gateway(gateway.clone()),
+            (None, Some(frontend)) => {
+                Place::Service(frontend.clone(), view.backends.get(&frontend.backend).cloned())
+            }
+            (None, None) => Place::Nothing,
+        };
         let source = source(&view, client, &place);
         let destination = Party::of(&view, EndpointAddr(original.0)).peer();
-        Self { view, source, original, destination, place, transport: Protocol::Udp }
+        Self { view, source, original, destination, place, transport }
     }
 
     pub(crate) fn judge(&self) -> Judge<'_> {

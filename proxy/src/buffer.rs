@@ -17,7 +17,7 @@ const KEPT_BULK: usize = 32;
 
 tokio::task_local! {
     /// Who pays for the buffers that a task makes.
-    static PAYER: Rc<Account>;
+    static PAYER: Option<Rc<Account>>;
 }
 
 /// The memory that buffers of one pod's connections hold, and how much they may.
@@ -34,12 +34,18 @@ impl Account {
         Rc::new(Self { held: Cell::new(0), max, stats: stats.clone() })
     }
 
-    /// Runs a connection's task; all buffers that it makes are on this account.
-    pub(crate) async fn pays<T>(account: Option<Rc<Self>>, task: impl Future<Output = T>) -> T {
-        match account {
-            Some(account) => PAYER.scope(account, task).await,
-            None => task.await,
-        }
+    /// Runs a connection's task; all buffers that it makes are on this account. No `async fn`, which
+    /// would have room for the task several times over.
+    pub(crate) fn pays<T>(
+        account: Option<Rc<Self>>,
+        task: impl Future<Output = T>,
+    ) -> impl Future<Output = T> {
+        PAYER.scope(account, task)
+    }
+
+    /// That of the task that asks.
+    fn own() -> Option<Rc<Self>> {
+        PAYER.try_with(Option::clone).ok().flatten()
     }
 
     fn has(&self, more: usize) -> bool {
@@ -57,7 +63,7 @@ pub(crate) struct Held {
 impl Held {
     /// Of nothing yet.
     pub(crate) fn new() -> Self {
-        Self { payer: PAYER.try_with(Rc::clone).ok(), bytes: 0 }
+        Self { payer: Account::own(), bytes: 0 }
     }
 
     /// So much is held now; false, and as before, if the payer has no more.
@@ -106,6 +112,32 @@ impl Buffers {
     }
 }
 
+/// Vectors for heads that nobody holds at the moment: a connection has one while it has something
+/// to write, and idle ones have none.
+#[derive(Debug, Default)]
+pub(crate) struct Spares(RefCell<Vec<Vec<u8>>>);
+
+/// One with more memory is not kept.
+const SPARE_MAX: usize = 16 * 1024;
+/// So many are kept: 1 MiB where heads are of the usual size.
+const SPARES_KEPT: usize = 256;
+
+impl Spares {
+    /// An empty one.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        self.0.borrow_mut().pop().unwrap_or_default()
+    }
+
+    /// Takes one back, whatever it holds.
+    pub(crate) fn give(&self, mut spare: Vec<u8>) {
+        let mut kept = self.0.borrow_mut();
+        if spare.capacity() > 0 && spare.capacity() <= SPARE_MAX && kept.len() < SPARES_KEPT {
+            spare.clear();
+            kept.push(spare);
+        }
+    }
+}
+
 /// A queue of bytes: filled at the end, consumed at the front. Holds no memory while empty.
 #[derive(Debug)]
 pub(crate) struct Buffer {
@@ -119,7 +151,7 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new(home: &Rc<Buffers>) -> Self {
-        let payer = PAYER.try_with(Rc::clone).ok();
+        let payer = Account::own();
         Self { home: home.clone(), payer, bytes: Box::default(), start: 0, end: 0, bulk: false }
     }
 

@@ -9,7 +9,7 @@ use codec::http1::{self, Version};
 use codec::{Detected, detect};
 use model::flow::{FlowReason, FlowVerdict};
 
-use crate::addressed::Addressed;
+use crate::addressed::{Addressed, Addressing};
 use crate::buffer::Buffer;
 use crate::clock::Moment;
 use crate::flow::{Carried, Flow};
@@ -33,10 +33,10 @@ pub(crate) struct Client {
     pub(crate) sent: usize,
     /// The client has closed its sending side.
     pub(crate) eof: bool,
+    /// The client said that it sends no more after what was read.
+    pub(crate) is_last: bool,
     /// Its address as text.
     pub(crate) address: Rc<str>,
-    /// Memory for the next request's head.
-    pub(crate) spare: Vec<u8>,
     /// What its requests came to.
     pub(crate) carried: Rc<Carried>,
     /// Why it was ended, if not by its requests.
@@ -46,31 +46,27 @@ pub(crate) struct Client {
     leaving: bool,
 }
 
-/// More than this is not kept between requests.
-const SPARE_MAX: usize = 16 * 1024;
-
 impl Client {
     pub(crate) fn new(worker: &Rc<Worker>, addressed: Addressed) -> Self {
         let address = addressed.accepted.client.ip().to_string().into();
-        Self::of_stream(worker, addressed, Buffer::new(&worker.buffers), (address, Rc::default()))
+        Self::of_streams(worker, addressed, (address, Rc::default()))
     }
 
-    /// The client of one HTTP/2 stream, with the head of its request, and with the address as text
-    /// and the counts of its connection.
-    pub(crate) fn of_stream(
+    /// The client of HTTP/2 streams, one after the other, with the address as text and the counts of
+    /// its connection.
+    pub(crate) fn of_streams(
         worker: &Rc<Worker>,
         addressed: Addressed,
-        input: Buffer,
         (address, carried): (Rc<str>, Rc<Carried>),
     ) -> Self {
         Self {
             worker: worker.clone(),
-            input,
+            input: Buffer::new(&worker.buffers),
             out: Vec::new(),
             sent: 0,
             eof: false,
+            is_last: false,
             address,
-            spare: Vec::new(),
             carried,
             ended: None,
             served: false,
@@ -119,7 +115,7 @@ impl Client {
                     Ok(Head::Whole) => return Received::Request(began.unwrap_or(since)),
                     Ok(Head::Http2) => return Received::Http2,
                     Ok(Head::NeedMore) => {}
-                    Err(refusal) => return self.reject(refusal, began).await,
+                    Err(refusal) => return Box::pin(self.reject(refusal, began)).await,
                 }
             }
             match poll_fn(|context| self.poll_idle(context)).await {
@@ -127,9 +123,9 @@ impl Client {
                 Wait::End if self.input.is_empty() => return Received::Done,
                 Wait::End => {
                     let refusal = Refusal::new(400, FlowReason::ClientGone).closing();
-                    return self.reject(refusal, began).await;
+                    return Box::pin(self.reject(refusal, began)).await;
                 }
-                Wait::TooLate => return self.too_late(began).await,
+                Wait::TooLate => return Box::pin(self.too_late(began)).await,
             }
         }
     }
@@ -298,14 +294,29 @@ impl Client {
         true
     }
 
+    /// A stream begins.
+    pub(crate) fn begin(&mut self, since: Moment, ends: Rc<Addressing>) {
+        self.addressed.accepted.since = since;
+        self.addressed.ends = ends;
+    }
+
+    /// The stream is over, whatever came of it.
+    pub(crate) fn rest(&mut self) {
+        self.input.release();
+        self.out.clear();
+        (self.sent, self.eof, self.ended) = (0, false, None);
+        self.done();
+        self.live().arm(Moment::NEVER);
+        if let Stream::Http2(stream) = self.stream() {
+            stream.rest();
+        }
+    }
+
     /// The connection is ready for its next request.
     pub(crate) fn done(&mut self) {
         self.served = true;
-        if self.spare.capacity() > SPARE_MAX {
-            self.spare = Vec::new();
-        }
-        if self.out.capacity() > SPARE_MAX && self.out.is_empty() {
-            self.out = Vec::new();
+        if self.out.is_empty() {
+            self.worker.spares.give(std::mem::take(&mut self.out));
         }
     }
 
@@ -337,7 +348,7 @@ impl Client {
 
     /// Ends the connection so that the client reads the last answer: a close with bytes unread
     /// would reset it.
-    pub(crate) async fn close(mut self) {
+    pub(crate) async fn close(&mut self) {
         if self.stream().is_http2() {
             if poll_fn(|context| self.stream().poll_shutdown(context)).await.is_ok() {
                 self.live().arm(self.worker.clock.coarse() + self.worker.config.limits.linger_timeout);
@@ -346,7 +357,9 @@ impl Client {
             }
             return;
         }
-        if self.eof && !self.stream().is_tls() {
+        // To wait for the end of one who sends no more would take two system calls and a wake-up.
+        let is_last = self.is_last && self.input.is_empty() && self.stream().is_drained();
+        if (self.eof || is_last) && !self.stream().is_tls() {
             return;
         }
         self.input.release();
@@ -402,7 +415,7 @@ impl Client {
     }
 
     /// Ends the connection with a reset.
-    pub(crate) fn reset(mut self) {
+    pub(crate) fn reset(&mut self) {
         self.stream().reset();
     }
 }

@@ -38,18 +38,21 @@ impl Permitted {
         match self.upstream(worker, fresh, &mut deadline).await {
             Some(Ok(upstream)) => Ok(Connected { permitted: self, upstream, deadline, load }),
             Some(Err(Unconnected::Full)) => {
+                load.forgo();
                 Err(Refusal::new(503, FlowReason::Overloaded).unsent(Unsent::Full))
             }
             Some(Err(Unconnected::Io(error))) => {
                 let key = self.key();
                 tracing::debug!("connect to {} from {:?} failed: {error}", key.endpoint, key.source);
                 if is_endpoints(&error) {
-                    worker.resilience.failed(self.target(), worker.clock.coarse());
+                    let now = worker.clock.coarse();
+                    self.target().endpoint.was_unreachable(now);
+                    worker.resilience.failed(self.target(), now);
                 }
                 let unsent = Unsent::Unreachable(key.endpoint);
                 let reason =
                     if tls::is_failure(&error) { FlowReason::TlsFailed } else { FlowReason::ConnectFailed };
-                Err(Refusal::new(503, reason).unsent(unsent))
+                Err(Refusal::unreachable(reason).unsent(unsent))
             }
             None => {
                 deadline.count(&worker.stats);
@@ -69,10 +72,14 @@ impl Permitted {
         let (upstreams, key) = (&worker.upstreams, self.key());
         let mut opening = None;
         if key.version == HttpVersion::Http2 {
+            if let Some(upstream) = upstreams.join(worker, &key) {
+                return Some(Ok(upstream));
+            }
             // One that was found to be of no use is not among those shared any more.
-            match deadline.limit(upstreams.share(worker, key)).await? {
+            match deadline.limit(upstreams.share(worker, key, self.target())).await? {
                 Ok(Chance::Stream(upstream)) => return Some(Ok(upstream)),
                 Ok(Chance::Open(duty)) => opening = Some(duty),
+                Ok(Chance::Full) => return Some(Err(Unconnected::Full)),
                 Err(error) => return Some(Err(Unconnected::Io(error))),
             }
         } else if !fresh

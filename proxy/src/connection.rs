@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use codec::http1::Framing;
-use model::flow::{FlowReason, FlowVerdict};
+use model::flow::{FlowReason, FlowVerdict, HttpVersion};
 
 use crate::accepted::Accepted;
 use crate::addressed::Addressing;
@@ -16,9 +16,9 @@ use crate::connected::Connected;
 use crate::http1::{Deadline, End, Exchange, Sending};
 use crate::http2;
 use crate::message::About;
-use crate::mirror;
+use crate::mirror::{self, Replays};
 use crate::parsed::{self, Message, Parsed, Request, Room};
-use crate::permitted::Denial;
+use crate::permitted::{Denial, Permitted};
 use crate::refusal::{Refusal, Unsent};
 use crate::resilience::{Again, Tries};
 use crate::routed::Context;
@@ -33,8 +33,8 @@ use crate::worker::Worker;
 pub(crate) async fn run(worker: Rc<Worker>, accepted: Accepted) {
     let _witness = Witness(&worker.stats);
     match tls::enter(Client::new(&worker, accepted.address(&worker))).await {
-        Some((client, Carries::Requests)) => requests(client).await,
-        Some((client, Carries::Bytes)) => bytes(client).await,
+        Some((mut client, Carries::Requests)) => requests(&mut client).await,
+        Some((mut client, Carries::Bytes)) => bytes(&mut client).await,
         None => {}
     }
 }
@@ -60,7 +60,7 @@ async fn connect(
                 Message::Request(&request)
             }
         };
-        let (memory, ends) = (std::mem::take(&mut client.spare), &client.addressed.ends);
+        let (memory, ends) = (worker.spares.take(), &client.addressed.ends);
         let (random, tried, why) = (tries.random, &*tries.failed.clone(), tries.why);
         let repeats = tries.repeats();
         let version = client.addressed.accepted.stream.version();
@@ -84,7 +84,7 @@ async fn connect(
 
         if tries.begin(worker.clock.coarse()) {
             about.tee = mirror::plan(&routed, &context);
-            about.tee.keep(tries.replays());
+            about.tee.keep(replays(tries, &permitted));
         }
         let elapsed = || Duration::from_nanos(worker.clock.now().since(about.since));
         let deadline = Deadline::new(permitted.timeouts(), elapsed);
@@ -93,14 +93,23 @@ async fn connect(
     permitted.connect(&worker, tries.fresh, deadline).await
 }
 
+/// Whether the body of a request is kept. A stream of HTTP/2 can be refused when much of it is sent.
+fn replays(tries: &Tries, permitted: &Permitted) -> Replays {
+    match (tries.replays(), permitted.key().version) {
+        (true, _) => Replays::ByRoute,
+        (false, HttpVersion::Http2) => Replays::Unprocessed,
+        (false, HttpVersion::Http1) => Replays::No,
+    }
+}
+
 /// Serves requests, one after the other, until one of the two does not want to go on.
-async fn requests(mut client: Client) {
+async fn requests(client: &mut Client) {
     let mut resets = false;
     loop {
         let next = match client.receive().await {
-            Received::Request(since) => request(&mut client, since).await,
+            Received::Request(since) => request(client, since).await,
             Received::Http2 => {
-                http2::serve(&mut client).await;
+                Box::pin(http2::serve(client)).await;
                 Next::Close
             }
             Received::Done => break,
@@ -118,19 +127,30 @@ async fn requests(mut client: Client) {
     if resets { client.reset() } else { client.close().await }
 }
 
-/// Serves the request of one HTTP/2 stream, whose head is in the input; or answers with a status
-/// what could not be put there.
-pub(crate) async fn stream(mut client: Client, malformed: Option<u16>) {
+/// Serves HTTP/2 streams, one after the other.
+pub(crate) async fn streams(mut client: Client, lane: http2::Lane) {
     let worker = client.worker.clone();
     let _witness = Witness(&worker.stats);
-    let since = client.addressed.accepted.since;
-    if let Some(status) = malformed {
-        client.reject(Refusal::new(status, FlowReason::BadRequest).closing(), Some(since)).await;
-        return client.close().await;
-    }
-    match request(&mut client, since).await {
-        Next::Request | Next::Close => client.close().await,
-        Next::Reset => client.reset(),
+    while let Some(malformed) = lane.next(&mut client).await {
+        let since = client.addressed.accepted.since;
+        let refusal = match malformed {
+            Some(status) => Some(Refusal::new(status, FlowReason::BadRequest)),
+            // Reset as soon as it was begun: no endpoint is to hear of it (CVE-2023-44487).
+            None if client.stream().reset_code().is_some() => Some(Refusal::new(400, FlowReason::ClientGone)),
+            None => None,
+        };
+        let next = match refusal {
+            None => request(&mut client, since).await,
+            Some(refusal) => {
+                Box::pin(client.reject(refusal.closing(), Some(since))).await;
+                Next::Close
+            }
+        };
+        match next {
+            Next::Request | Next::Close => client.close().await,
+            Next::Reset => client.reset(),
+        }
+        lane.rest(&mut client);
     }
 }
 
@@ -167,10 +187,12 @@ async fn request(client: &mut Client, since: Moment) -> Next {
         };
         match tries.next(&refusal, &worker, client.live().is_draining()) {
             Again::No => {
-                return if about.answer(client, refusal).await { Next::Request } else { Next::Close };
+                // Boxed, as is all that few requests come to: the task is as large as its largest wait.
+                let goes_on = Box::pin(about.answer(client, refusal)).await;
+                return if goes_on { Next::Request } else { Next::Close };
             }
             again => {
-                if !again.wait(client).await {
+                if !Box::pin(again.wait(client)).await {
                     about
                         .flow(&worker, &client.addressed.ends)
                         .end(FlowVerdict::Failed, FlowReason::ClientGone);
@@ -208,7 +230,8 @@ async fn exchange(
     let left = exchange.finish(&end, again);
     let flow = about.flow(&worker, &ends);
     match end {
-        End::Done { keeps_client, keeps_upstream } => {
+        End::Done { keeps_client, is_last, keeps_upstream } => {
+            client.is_last = is_last;
             flow.end(FlowVerdict::Forwarded, FlowReason::None);
             if keeps_upstream {
                 worker.upstreams.checkin(upstream, worker.clock.coarse());
@@ -218,9 +241,14 @@ async fn exchange(
         End::Switched => {
             let (from_client, from_upstream) = (client.take_input(), left);
             let still = |ends: &Addressing, address: &str| permitted.still(ends, Some(head), address);
-            return Ok(tunnel(client, about, &mut upstream.stream, (from_client, from_upstream), still).await);
+            let held = (from_client, from_upstream);
+            return Ok(Box::pin(tunnel(client, about, &mut upstream.stream, held, still)).await);
         }
-        End::Unsent => return Err(Refusal::new(502, FlowReason::UpstreamFailed).unsent(Unsent::Stale)),
+        End::Unsent => {
+            let is_refused = upstream.stream.is_unprocessed();
+            let unsent = if is_refused { Unsent::Unprocessed } else { Unsent::Stale };
+            return Err(Refusal::new(502, FlowReason::UpstreamFailed).unsent(unsent));
+        }
         End::Again { keeps_upstream } => {
             if keeps_upstream {
                 worker.upstreams.checkin(upstream, worker.clock.coarse());
@@ -246,12 +274,12 @@ async fn exchange(
 
 /// Serves a connection that is not looked into. The endpoint is connected to before anything is
 /// read: it may be the one who speaks first.
-async fn bytes(mut client: Client) {
+async fn bytes(client: &mut Client) {
     let worker = client.worker.clone();
     let mut about = About::new(client.addressed.accepted.since);
     let mut tries = Tries::new(&worker);
     let connected = loop {
-        let refusal = match connect(&mut client, None, &mut tries, &mut about).await {
+        let refusal = match connect(client, None, &mut tries, &mut about).await {
             Ok(connected) => break connected,
             Err(refusal) => refusal,
         };
@@ -268,7 +296,7 @@ async fn bytes(mut client: Client) {
     let still = |ends: &Addressing, address: &str| permitted.still(ends, None, address);
     // Of TLS that is passed through, its first message has been read.
     let held = (client.take_input(), Buffer::new(&worker.buffers));
-    match tunnel(&mut client, &mut about, &mut upstream.stream, held, still).await {
+    match tunnel(client, &mut about, &mut upstream.stream, held, still).await {
         Next::Reset => client.reset(),
         Next::Request | Next::Close => {}
     }

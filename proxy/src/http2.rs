@@ -6,16 +6,18 @@
 //! ```
 //!
 //! A connection has one driver, which moves its bytes, and streams, each a byte stream of text for
-//! a task of its own. What the streams of a turn have to say goes out in one write: the driver is
+//! a task (`lane.rs`). What the streams of a turn have to say goes out in one write: the driver is
 //! woken once and runs after them.
 
 mod connection;
+mod lane;
 mod reading;
 mod server;
 mod stream;
 mod upstream;
 mod writing;
 
+pub(crate) use lane::Lane;
 pub(crate) use server::serve;
 pub(crate) use stream::Stream;
 pub(crate) use upstream::{Chance, Opening, Shared};

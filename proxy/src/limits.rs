@@ -25,6 +25,8 @@ pub struct Limits {
     /// How long a connection without a request is kept when the proxy ends, for a request that may
     /// be on its way already.
     pub drain_idle: Duration,
+    /// How long a proxy that ends waits until endpoints have been told so.
+    pub goodbye_timeout: Duration,
     /// How long an exchange may stand still: no byte moves in either direction, the wait for the
     /// answer included. Beyond: 504 if nothing was answered yet.
     pub stall_timeout: Duration,
@@ -35,7 +37,7 @@ pub struct Limits {
     pub linger_timeout: Duration,
     /// How long a tunnel (bytes, WebSocket) may stand still in both directions.
     pub tunnel_timeout: Duration,
-    /// How long a TLS handshake may take, with a client from its accept. Beyond: a plain close; 503
+    /// How long a TLS handshake may take, with a client from its accept. Beyond: a plain close; 502
     /// where it is an endpoint's.
     pub handshake_timeout: Duration,
     /// TLS handshakes with clients under way per worker. Beyond: reset.
@@ -57,6 +59,9 @@ pub struct Limits {
     pub mirror_timeout: Duration,
     /// Bytes that one read may take at most; buffers grow up to it.
     pub buffer_bytes: usize,
+    /// Pipes for the bytes of tunnels, each of up to 256 KiB of the kernel's memory. Without one, bytes
+    /// are copied through a buffer.
+    pub pipes: usize,
     /// Client connections in all, and streams of those that speak HTTP/2. Beyond: a reset, or
     /// REFUSED_STREAM.
     pub connections: usize,
@@ -98,6 +103,7 @@ impl Default for Limits {
             interim_responses: 16,
             idle_timeout: Duration::from_secs(60),
             drain_idle: Duration::from_secs(1),
+            goodbye_timeout: Duration::from_millis(100),
             stall_timeout: Duration::from_secs(300),
             half_closed_timeout: Duration::from_secs(10),
             linger_timeout: Duration::from_secs(2),
@@ -112,6 +118,7 @@ impl Default for Limits {
             mirrors: 256,
             mirror_timeout: Duration::from_secs(10),
             buffer_bytes: 64 * 1024,
+            pipes: 256,
             connections: 100_000,
             connections_per_pod: 20_000,
             buffered_bytes_per_pod: 64 * 1024 * 1024,
@@ -130,7 +137,8 @@ impl Default for Limits {
 
 impl Limits {
     /// The same with the counts that so many file descriptors allow, of which some are left to the
-    /// rest of the process. A client connection takes two: its own and the one upstream.
+    /// rest of the process. A client connection takes two: its own and the one upstream; so do a
+    /// pipe and a flow of datagrams, if nobody else sends to its Service.
     #[must_use]
     pub fn within(mut self, descriptors: u64, workers: usize) -> Self {
         let descriptors = usize::try_from(descriptors).unwrap_or(usize::MAX);
@@ -139,9 +147,10 @@ impl Limits {
         self.idle_upstream = self.idle_upstream.min(usable / 8 / workers);
         self.idle_upstream_per_key = self.idle_upstream_per_key.min(self.idle_upstream);
         self.mirrors = self.mirrors.min(usable / 16 / workers);
-        self.datagram_flows = self.datagram_flows.min(usable / 8);
+        self.datagram_flows = self.datagram_flows.min(usable / 16);
         self.datagram_flows_per_client = self.datagram_flows_per_client.min(self.datagram_flows / 2).max(1);
-        let beside = workers * (self.idle_upstream + self.mirrors) + self.datagram_flows;
+        self.pipes = self.pipes.min(usable / 32);
+        let beside = workers * (self.idle_upstream + self.mirrors) + 2 * (self.datagram_flows + self.pipes);
         self.connections = self.connections.min((usable - beside) / 2).max(1);
         // One pod must not be able to keep out all others.
         self.connections_per_pod = self.connections_per_pod.min(self.connections / 2).max(1);

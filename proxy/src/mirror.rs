@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use codec::http1::{Asked, parse_response};
+use codec::http1::{Asked, Malformed, parse_response};
 use model::route::{BackendTarget, Filter, Mirror};
 
 use crate::buffer::Buffer;
@@ -22,10 +22,22 @@ use crate::worker::Worker;
 #[derive(Default)]
 pub(crate) struct Tee {
     mirrors: Vec<Permitted>,
-    /// The route retries.
-    replays: bool,
+    replays: Replays,
     /// All of the body so far, as it is on the wire, while it is kept.
     body: Option<Buffer>,
+}
+
+/// Whether a body is kept to be sent again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Replays {
+    /// It is not.
+    #[default]
+    No,
+    /// As long as the endpoint can say that it has not looked at the request. What goes out with
+    /// the head is there anyway.
+    Unprocessed,
+    /// The route retries.
+    ByRoute,
 }
 
 /// Picks endpoints for the mirrors of a request and judges each of them: a mirror leads around no
@@ -59,26 +71,37 @@ fn is_chosen(mirror: &Mirror, random: u64) -> bool {
 
 impl Tee {
     /// Keeps the body to be sent again, or not.
-    pub(crate) fn keep(&mut self, replays: bool) {
+    pub(crate) fn keep(&mut self, replays: Replays) {
         self.replays = replays;
     }
 
-    /// Keeps a part of the body, as it is on the wire.
-    pub(crate) fn push(&mut self, worker: &Worker, bytes: &[u8]) {
-        if bytes.is_empty() || (self.mirrors.is_empty() && !self.replays) {
+    /// Keeps a part of the body, as it is on the wire. `sent`: all that came before, while it is there
+    /// because it went out with the head; `None`: this part is to go out with it.
+    pub(crate) fn push(&mut self, worker: &Worker, sent: Option<&[u8]>, bytes: &[u8]) {
+        if bytes.is_empty() || (self.mirrors.is_empty() && self.replays == Replays::No) {
             return;
         }
+        if self.mirrors.is_empty() && self.replays == Replays::Unprocessed && self.body.is_none() {
+            let Some(sent) = sent else { return };
+            self.append(worker, sent);
+        }
+        self.append(worker, bytes);
+    }
+
+    fn append(&mut self, worker: &Worker, bytes: &[u8]) {
         let (limits, stats) = (&worker.config.limits, &worker.stats);
         let len = self.body.as_ref().map_or(0, Buffer::len) + bytes.len();
         if len > limits.mirror_bytes && !self.mirrors.is_empty() {
             stats.limit_mirror.add();
             self.mirrors.clear();
         }
-        if len > limits.retry_bytes && self.replays {
-            stats.limit_retry_bytes.add();
-            self.replays = false;
+        if len > limits.retry_bytes && self.replays != Replays::No {
+            if self.replays == Replays::ByRoute {
+                stats.limit_retry_bytes.add();
+            }
+            self.replays = Replays::No;
         }
-        if self.mirrors.is_empty() && !self.replays {
+        if self.mirrors.is_empty() && self.replays == Replays::No {
             self.body = None;
             return;
         }
@@ -94,7 +117,8 @@ impl Tee {
 
     /// Whether the so many bytes of the body so far are there to be sent again.
     pub(crate) fn holds(&self, received: usize) -> bool {
-        received == 0 || (self.replays && self.body.as_ref().is_some_and(|body| body.len() == received))
+        let whole = || self.body.as_ref().is_some_and(|body| body.len() == received);
+        received == 0 || (self.replays != Replays::No && whole())
     }
 
     /// Takes the body so far out, which will come again.
@@ -108,7 +132,7 @@ impl Tee {
             return;
         }
         let body: Rc<[u8]> = self.body.as_ref().map(Buffer::filled).unwrap_or_default().into();
-        if !self.replays {
+        if self.replays == Replays::No {
             self.body = None;
         }
         for permitted in self.mirrors.drain(..) {
@@ -182,8 +206,12 @@ impl Answer {
                 if body.is_done() {
                     return Poll::Ready(true);
                 }
-            } else if self.take_head(worker) {
-                continue;
+            } else {
+                match self.take_head(worker) {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(_) => return Poll::Ready(false),
+                }
             }
             let max = worker.config.limits.head_bytes;
             match ready!(poll_fill(&mut upstream.stream, &mut self.input, max, context)) {
@@ -194,20 +222,22 @@ impl Answer {
     }
 
     /// Takes one head off the input; false when none is whole.
-    fn take_head(&mut self, worker: &Worker) -> bool {
+    ///
+    /// # Errors
+    /// It is no answer: there is nothing to wait for.
+    fn take_head(&mut self, worker: &Worker) -> Result<bool, Malformed> {
         let mut room: Room<'_> = codec::http1::uninit_headers();
         let method = if self.is_head { "HEAD" } else { "GET" };
         let asked = Asked { method, upgrade: None };
-        let Ok(Some(head)) = parse_response(self.input.filled(), &mut room, &worker.codec, &asked) else {
-            return false;
-        };
+        let head = parse_response(self.input.filled(), &mut room, &worker.codec, &asked)?;
+        let Some(head) = head else { return Ok(false) };
         if !head.is_interim() {
             self.keeps = head.keep_alive;
             self.body = Some(Body::new(head.framing, &worker.codec));
         }
         let consumed = head.head_len;
         self.input.consume(consumed);
-        true
+        Ok(true)
     }
 }
 

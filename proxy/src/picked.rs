@@ -37,6 +37,9 @@ impl<'r> Routed<'r> {
     /// # Errors
     /// There is none: what to answer.
     pub(crate) fn pick(self, context: &Context<'r>, flow: &mut Flow) -> Result<Picked<'r>, Refusal> {
+        if let To::Service(backend) = self.to {
+            flow.service = Some(backend.id);
+        }
         let picked = self.pick_for(context, false).map_err(|unfit| refusal(unfit, context))?;
         flow.chose(&picked.endpoint);
         Ok(picked)
@@ -100,7 +103,7 @@ fn refusal(unfit: Unfit, context: &Context<'_>) -> Refusal {
     let (stats, overloaded) = (&context.worker.stats, Refusal::new(503, FlowReason::Overloaded));
     match unfit {
         Unfit::None if context.tried.is_empty() => Refusal::new(503, FlowReason::NoEndpoint),
-        Unfit::None => Refusal::new(503, context.why),
+        Unfit::None => Refusal::unreachable(context.why),
         Unfit::Requests => {
             stats.breaker_requests.add();
             overloaded

@@ -38,6 +38,8 @@ pub(crate) enum Unsent {
     Full,
     /// The idle connection taken had been closed.
     Stale,
+    /// The endpoint said that it has not looked at it: it refused the stream, or is about to leave.
+    Unprocessed,
 }
 
 impl Refusal {
@@ -53,6 +55,12 @@ impl Refusal {
             closes: false,
             unsent: Unsent::No,
         }
+    }
+
+    /// A request whose endpoint could not be had: one that is not who it has to be, or speaks no
+    /// TLS, is no better later, as one that is not there may be.
+    pub(crate) fn unreachable(reason: FlowReason) -> Self {
+        Self::new(if reason == FlowReason::TlsFailed { 502 } else { 503 }, reason)
     }
 
     /// A request that policy denied.

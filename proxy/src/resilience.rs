@@ -72,9 +72,9 @@ impl Resilience {
         endpoints.entry(address).or_insert_with(|| EndpointState::new(address)).clone()
     }
 
-    /// A message's endpoint answered with this status.
-    pub(crate) fn answered(&self, target: &Target, status: u16, now: Moment) {
-        if status >= 500 { self.failed(target, now) } else { target.endpoint.succeeded() }
+    /// A message's endpoint answered, be it that it failed.
+    pub(crate) fn answered(&self, target: &Target, has_failed: bool, now: Moment) {
+        if has_failed { self.failed(target, now) } else { target.endpoint.succeeded() }
     }
 
     /// It refused a connection, broke one off or took too long.

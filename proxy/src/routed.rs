@@ -169,8 +169,12 @@ fn by_table<'r>(
     let rule = &matched.rule;
     flow.routed(rule);
     let cors = rule.filters.iter().find_map(cors);
-    if let Some((status, fields)) = cors.and_then(|cors| route::preflight(cors, view)) {
-        return Err(Refusal::answered(status).with_fields(fields));
+    let preflight = |cors| {
+        let (status, fields) = route::preflight(cors, view)?;
+        Some(Refusal::answered(status).with_fields(fields))
+    };
+    if let Some(answer) = cors.and_then(preflight) {
+        return Err(answer);
     }
     let told = |refusal: Refusal| match cors {
         Some(cors) => refusal.with_fields(route::cors_headers(cors, view)),
@@ -186,7 +190,12 @@ fn by_table<'r>(
         return Err(told(Refusal::redirect(status, location)));
     }
     let (to, backend) = to_backend(rule, context).map_err(told)?;
-    Ok(Routed { message, to, route: Some(Route { matched, backend }), certificate: None })
+    let route = Route { matched, backend };
+    // Where the rule has none, that of the backend chosen counts.
+    match route.filters().find_map(self::cors).filter(|_| cors.is_none()).and_then(preflight) {
+        Some(answer) => Err(answer),
+        None => Ok(Routed { message, to, route: Some(route), certificate: None }),
+    }
 }
 
 /// Follows the rule of a TCPRoute, TLSRoute or UDPRoute.

@@ -130,14 +130,15 @@ impl Proxy {
         }
     }
 
-    /// Adds a Gateway's socket of datagrams to a worker (numbered from 0).
-    pub fn listen_udp(&self, worker: usize, socket: UdpSocket) {
+    /// Adds a socket of datagrams to a worker (numbered from 0): a Gateway's, or one that the kernel
+    /// gives redirected datagrams to.
+    pub fn listen_udp(&self, worker: usize, socket: UdpSocket, kind: ListenerKind) {
         if let Some(worker) = self.workers.get(worker) {
-            drop(worker.commands.send(Command::ListenUdp(socket)));
+            drop(worker.commands.send(Command::ListenUdp(socket, kind)));
         }
     }
 
-    /// Closes every worker's socket of datagrams on this address; flows under way live on.
+    /// Closes every worker's Gateway socket of datagrams on this address; flows under way live on.
     pub fn unlisten_udp(&self, address: SocketAddr) {
         for worker in &self.workers {
             drop(worker.commands.send(Command::UnlistenUdp(address)));

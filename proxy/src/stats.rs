@@ -118,6 +118,8 @@ counters! {
     limit_head_timeout,
     /// Connections closed because no further request came.
     limit_idle_timeout,
+    /// Reads of tunnels that were copied because as many pipes are in use as may be.
+    limit_pipes,
     /// Exchanges given up because nothing moved.
     limit_stall_timeout,
     /// Tunnels closed because nothing moved.
@@ -220,6 +222,10 @@ counters! {
     upstream_http2_reused,
     /// Upstream connections of HTTP/1.1 idle now.
     upstream_idle,
+    /// Bytes of tunnels that were passed on inside the kernel.
+    spliced_bytes,
+    /// Pipes for that, in use or kept for the next use.
+    pipes_open,
     /// Tries repeated on another connection or endpoint.
     retries,
     /// Tries not repeated because the retry budget of their Service is used up.

@@ -6,25 +6,27 @@
 
 use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
-use std::pin::Pin;
+use std::os::fd::AsFd;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 use codec::h2::ErrorCode;
 use model::flow::HttpVersion;
 
+use crate::grpc;
 use crate::http2;
+use crate::tcp::Tcp;
 use crate::tls::TlsStream;
 
 /// See the module.
 #[derive(Debug)]
 pub(crate) enum Stream {
     /// In the clear.
-    Tcp(TcpStream),
+    Tcp(Tcp),
     /// In TLS.
     Tls(Box<TlsStream>),
     /// One stream of an HTTP/2 connection, as HTTP/1.1 text.
@@ -49,7 +51,7 @@ impl Stream {
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(context, room),
+            Self::Tcp(stream) => stream.poll_read(context, room),
             Self::Tls(stream) => stream.poll_read(context, room),
             Self::Http2(stream) => stream.poll_read(context, room),
         }
@@ -58,7 +60,7 @@ impl Stream {
     /// Takes some of the bytes.
     pub(crate) fn poll_write(&mut self, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tcp(stream) => stream.poll_write(context, bytes),
             Self::Tls(stream) => stream.poll_write(context, bytes),
             Self::Http2(stream) => stream.poll_write(context, bytes),
         }
@@ -76,7 +78,7 @@ impl Stream {
     /// Sends what is held, then the end of our direction.
     pub(crate) fn poll_shutdown(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tcp(stream) => stream.poll_shutdown(context),
             Self::Tls(stream) => stream.poll_shutdown(context),
             Self::Http2(stream) => stream.poll_shutdown(),
         }
@@ -85,7 +87,7 @@ impl Stream {
     /// Has the drop that follows answer with a reset: RST, or RST_STREAM.
     pub(crate) fn reset(&mut self) {
         match self {
-            Self::Tcp(stream) => reset(stream),
+            Self::Tcp(stream) => stream.reset(),
             Self::Tls(stream) => stream.reset(),
             Self::Http2(stream) => stream.reset(ErrorCode::INTERNAL_ERROR),
         }
@@ -95,7 +97,7 @@ impl Stream {
     /// call only if something may have.
     pub(crate) fn is_quiet(&mut self) -> bool {
         match self {
-            Self::Tcp(stream) => is_quiet(stream),
+            Self::Tcp(stream) => stream.is_quiet(),
             Self::Tls(stream) => stream.is_quiet(),
             // Never kept: the connection is, by those who share it.
             Self::Http2(_) => false,
@@ -105,10 +107,15 @@ impl Stream {
     /// The same, and asks the kernel rather than the runtime: of a stream that was idle for a while.
     pub(crate) fn is_quiet_for_kernel(&self) -> bool {
         match self {
-            Self::Tcp(stream) => is_quiet_for_kernel(stream),
+            Self::Tcp(stream) => stream.is_quiet_for_kernel(),
             Self::Tls(stream) => stream.is_quiet_for_kernel(),
             Self::Http2(_) => false,
         }
+    }
+
+    /// Whether the kernel holds nothing of it that was not read: then a close is no reset.
+    pub(crate) fn is_drained(&self) -> bool {
+        matches!(self, Self::Tcp(stream) if stream.is_drained())
     }
 
     /// The version of HTTP that its peer speaks.
@@ -147,19 +154,19 @@ impl Stream {
         }
     }
 
+    /// How a gRPC call ended, if trailers of HTTP/2 said so.
+    pub(crate) fn call_ended(&self) -> Option<grpc::Ended> {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => None,
+            Self::Http2(stream) => stream.call_ended(),
+        }
+    }
+
     /// How the peer reset a stream of HTTP/2, if it did.
     pub(crate) fn reset_code(&self) -> Option<ErrorCode> {
         match self {
             Self::Tcp(_) | Self::Tls(_) => None,
             Self::Http2(stream) => stream.reset_code(),
-        }
-    }
-
-    /// Has the drop that follows say that nothing was processed, where there are words for it.
-    pub(crate) fn refuse(&mut self) {
-        match self {
-            Self::Http2(stream) => stream.reset(ErrorCode::REFUSED_STREAM),
-            _ => self.reset(),
         }
     }
 
@@ -173,17 +180,18 @@ impl Stream {
 }
 
 /// Has the close that follows answer with RST.
-pub(crate) fn reset(stream: &TcpStream) {
+pub(crate) fn reset(stream: &impl AsFd) {
     // Fails only on a socket that is broken already.
     drop(SockRef::from(stream).set_linger(Some(Duration::ZERO)));
 }
 
-fn is_quiet(stream: &TcpStream) -> bool {
+/// See [`Stream::is_quiet`].
+pub(crate) fn is_quiet(stream: &TcpStream) -> bool {
     matches!(stream.try_read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
 }
 
 /// See [`Stream::is_quiet_for_kernel`].
-pub(crate) fn is_quiet_for_kernel(stream: &TcpStream) -> bool {
+pub(crate) fn is_quiet_for_kernel(stream: &impl AsFd) -> bool {
     let peeked = SockRef::from(stream).peek(&mut [MaybeUninit::uninit()]);
     matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
 }

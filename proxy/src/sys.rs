@@ -2,6 +2,10 @@
 #![allow(unsafe_code)]
 
 use std::io;
+use std::net::TcpListener;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 /// Binds the calling thread to the `index`th CPU (modulo their number) that it may use now.
 pub(crate) fn pin_thread(index: usize) -> io::Result<()> {
@@ -28,6 +32,13 @@ pub(crate) fn pin_thread(index: usize) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Has the runtime watch a listening socket for connections. It must not block.
+pub(crate) fn watch(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    // SAFETY: a `TcpListener` owns its descriptor: it is open, and the same, until it is dropped, and
+    // what holds it here lends it for reading alone.
+    Ok(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
 //! Bytes in both directions, until both have ended: connections that are not looked into, and
-//! those that switched protocols.
+//! those that switched protocols. Between two sockets in the clear, much at once stays in the kernel.
 
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -12,14 +12,25 @@ use crate::flow::Flow;
 use crate::io::poll_fill;
 use crate::live::{Live, Signal};
 use crate::permitted::Denial;
+use crate::splice::Pipe;
 use crate::stream::Stream;
 use crate::worker::Worker;
 
 /// One direction: what was read and not yet written, and how far its end has come.
 pub(crate) struct Half {
     buffer: Buffer,
+    /// In place of the buffer, what was read and stays in the kernel.
+    pipe: Option<Pipe>,
+    /// The last read brought so much that the next is worth a pipe.
+    is_bulk: bool,
     state: HalfState,
 }
+
+/// A read that brings as many bytes is followed by one into a pipe, one that brings fewer by one into
+/// a buffer: for messages a copy is cheaper, and no pipe is held.
+const BULK_BYTES: usize = 16 * 1024;
+/// Bytes after which a direction lets others have their turn.
+const TURN_BYTES: usize = 1024 * 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum HalfState {
@@ -57,12 +68,12 @@ pub(crate) struct Tunnel<'t> {
 impl Half {
     /// With what has been read already.
     pub(crate) fn new(buffer: Buffer) -> Self {
-        Self { buffer, state: HalfState::Open }
+        Self { buffer, pipe: None, is_bulk: false, state: HalfState::Open }
     }
 
     /// The same, of a reader that has closed its sending side.
     pub(crate) fn ending(buffer: Buffer) -> Self {
-        Self { buffer, state: HalfState::Ending }
+        Self { state: HalfState::Ending, ..Self::new(buffer) }
     }
 
     /// Moves what can be moved; the bytes written are added to `moved`.
@@ -70,21 +81,19 @@ impl Half {
         &mut self,
         from: &mut Stream,
         to: &mut Stream,
-        max: usize,
+        worker: &Worker,
         moved: &mut usize,
         context: &mut Context<'_>,
     ) -> Poll<Result<(), (Side, io::Error)>> {
         loop {
-            while !self.buffer.is_empty() {
-                let written = ready!(to.poll_write(context, self.buffer.filled()));
-                let count = written.map_err(|error| (Side::Writer, error))?;
-                self.buffer.consume(count);
-                *moved += count;
-            }
-            ready!(to.poll_flush(context)).map_err(|error| (Side::Writer, error))?;
+            ready!(self.poll_write(to, moved, context)).map_err(|error| (Side::Writer, error))?;
             match self.state {
+                HalfState::Open if *moved >= TURN_BYTES => {
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 HalfState::Open => {
-                    let count = ready!(poll_fill(from, &mut self.buffer, max, context));
+                    let count = ready!(self.poll_read(from, to, worker, context));
                     if count.map_err(|error| (Side::Reader, error))? == 0 {
                         self.state = HalfState::Ending;
                     }
@@ -97,6 +106,52 @@ impl Half {
                 HalfState::Ended => return Poll::Ready(Ok(())),
             }
         }
+    }
+
+    /// Writes all that was read.
+    fn poll_write(
+        &mut self,
+        to: &mut Stream,
+        moved: &mut usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !self.buffer.is_empty() {
+            let count = ready!(to.poll_write(context, self.buffer.filled()))?;
+            self.buffer.consume(count);
+            *moved += count;
+        }
+        if let (Some(pipe), Stream::Tcp(to)) = (&mut self.pipe, &mut *to) {
+            let to = to.watched()?;
+            while pipe.held() > 0 {
+                *moved += ready!(pipe.poll_send(to, context))?;
+            }
+            self.pipe = None;
+        }
+        to.poll_flush(context)
+    }
+
+    /// Reads once, into a pipe or the buffer; 0 at the end of the stream.
+    fn poll_read(
+        &mut self,
+        from: &mut Stream,
+        to: &Stream,
+        worker: &Worker,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let mut count = None;
+        if let (true, Stream::Tcp(from), Stream::Tcp(_)) = (self.is_bulk, &mut *from, to) {
+            self.pipe = ready!(worker.pipes.poll_fill(from.watched()?, context))?;
+            count = self.pipe.as_ref().map(Pipe::held);
+        }
+        let count = match count {
+            Some(count) => count,
+            None => {
+                let max = worker.config.limits.buffer_bytes;
+                ready!(poll_fill(from, &mut self.buffer, max, context))?
+            }
+        };
+        self.is_bulk = count >= BULK_BYTES;
+        Poll::Ready(Ok(count))
     }
 }
 
@@ -124,10 +179,9 @@ impl Tunnel<'_> {
                 }
             }
         }
-        let max = self.worker.config.limits.buffer_bytes;
         let (mut moved_in, mut moved_out) = (0, 0);
-        let up = self.to_upstream.poll(self.client, self.upstream, max, &mut moved_in, context);
-        let down = self.to_client.poll(self.upstream, self.client, max, &mut moved_out, context);
+        let up = self.to_upstream.poll(self.client, self.upstream, self.worker, &mut moved_in, context);
+        let down = self.to_client.poll(self.upstream, self.client, self.worker, &mut moved_out, context);
         self.flow.count_in(moved_in);
         self.flow.count_out(moved_out);
         if moved_in + moved_out > 0 {

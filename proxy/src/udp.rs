@@ -1,47 +1,47 @@
-//! Datagrams of a Gateway's UDP listeners, by flow: what one client sends to one address goes to
-//! one endpoint from a socket of its own, and what that endpoint answers goes back, until nothing
-//! has moved for a while.
+//! Datagrams, by flow: what one client sends to one address goes to one endpoint from a socket of
+//! its own, and what that endpoint answers goes back, until nothing has moved for a while.
 //!
-//! A flow goes through the stages of a connection: routed by its UDPRoute, balanced, permitted.
+//! They come to a Gateway's UDP listener or to a UDP port of a Service. A flow goes through the
+//! stages of a connection: routed by its UDPRoute or to its Service, balanced, permitted.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use model::address::{ClientAddr, OrigDstAddr};
+use model::address::{ClientAddr, EndpointAddr, OrigDstAddr};
 use model::flow::{FlowReason, FlowVerdict, HttpVersion};
 use model::route::RouteRule;
-use model::service::ListenerProtocol;
-use socket2::SockRef;
-use tokio::io::{Interest, ReadBuf};
+use model::service::{GatewayPort, ListenerProtocol};
 
 use crate::addressed::{Addressing, Place};
+use crate::clock::Moment;
 use crate::flow::Flow;
 use crate::limits::Limits;
-use crate::live::{Registered, Signal};
 use crate::parsed::Message;
-use crate::permitted::{Denial, Permitted};
+use crate::permitted::Permitted;
 use crate::refusal::Refusal;
-use crate::resilience::Load;
-use crate::routed::{self, Context as Stages};
-use crate::upstream::Key;
+use crate::routed::{self, Context as Stages, Routed, To};
 use crate::worker::Worker;
 
+mod raw;
+mod relay;
 mod socket;
 
 pub(crate) use socket::Socket;
+
+use relay::{Entry, Relay};
+use socket::{Answers, Replies};
 
 /// The largest payload that a datagram can have.
 const DATAGRAM_MAX: usize = 65_535;
 /// Pause after a failed read: what the kernel has no memory for does not come at once.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a flow waits for its last answers when the proxy is about to end.
-const DRAIN: Duration = Duration::from_secs(5);
+/// For how long an endpoint that said that nobody listens there gets no new flow if there is another.
+const UNREACHABLE: Duration = Duration::from_secs(10);
+/// How many such endpoints are remembered.
+const UNREACHABLE_MAX: usize = 64;
 
 /// One client at one address of ours.
 type Ends = (SocketAddr, SocketAddr);
@@ -49,40 +49,26 @@ type Ends = (SocketAddr, SocketAddr);
 /// The flows of one listening socket.
 struct Flows {
     worker: Rc<Worker>,
-    socket: Socket,
+    socket: Rc<Socket>,
+    replies: Replies,
     by_ends: RefCell<HashMap<Ends, Rc<Relay>>>,
     by_client: RefCell<HashMap<IpAddr, usize>>,
+    /// The last endpoints where nobody listened, with the end of that.
+    unreachable: RefCell<VecDeque<(EndpointAddr, Moment)>>,
     /// Where answers are read to, on their way to the client.
     scratch: RefCell<Box<[u8]>>,
 }
 
-/// One flow.
-struct Relay {
-    upstream: tokio::net::UdpSocket,
-    permitted: Permitted,
-    record: RefCell<Flow>,
-    live: Registered,
-    leaving: Cell<bool>,
-    _load: Load,
-}
-
-/// How a flow ended.
-enum End {
-    /// Nothing moved for too long, or the proxy ends.
-    Quiet,
-    /// The endpoint's host said that nobody listens there.
-    Unreachable,
-    /// A policy change no longer permits it.
-    Revoked(Denial),
-}
-
 /// Serves a listening socket until aborted; the flows outlive it.
 pub(crate) async fn serve(worker: Rc<Worker>, socket: Socket) {
+    let socket = Rc::new(socket);
     let flows = Rc::new(Flows {
         worker,
+        replies: Replies::new(&socket),
         socket,
         by_ends: RefCell::default(),
         by_client: RefCell::default(),
+        unreachable: RefCell::default(),
         scratch: RefCell::new(vec![0; DATAGRAM_MAX].into_boxed_slice()),
     });
     let mut buffer = vec![0; DATAGRAM_MAX].into_boxed_slice();
@@ -103,17 +89,18 @@ impl Flows {
     /// lost, as datagrams may be.
     fn deliver(self: &Rc<Self>, ends: Ends, bytes: &[u8]) {
         let known = self.by_ends.borrow().get(&ends).cloned();
-        let relay = match known.or_else(|| self.open(ends)) {
-            Some(relay) => relay,
-            None => return,
-        };
-        // Straight to the kernel: the runtime does not know yet that a new socket has room.
-        match SockRef::from(&relay.upstream).send(bytes) {
-            Ok(count) => {
-                relay.record.borrow_mut().count_in(count);
-                relay.moved(&self.worker);
+        let relay = match known {
+            Some(relay) if relay.leads_on(&self.worker) => Some(relay),
+            // A client that never pauses would go on with an endpoint that is gone.
+            Some(relay) => {
+                self.by_ends.borrow_mut().remove(&ends);
+                relay.leave(&self.worker);
+                self.open(ends)
             }
-            Err(_) => self.worker.stats.datagrams_lost.add(),
+            None => self.open(ends),
+        };
+        if let Some(relay) = relay {
+            relay.send(&self.worker, bytes);
         }
     }
 
@@ -121,30 +108,25 @@ impl Flows {
     fn open(self: &Rc<Self>, ends: Ends) -> Option<Rc<Relay>> {
         let worker = &self.worker;
         let (client, local) = ends;
-        let addressing = Addressing::of_datagrams(worker.view(), ClientAddr(client), OrigDstAddr(local));
-        let limits = &worker.config.limits;
-        let of_client = self.by_client.borrow().get(&client.ip()).copied().unwrap_or_default();
-        let share = |count| Limits::share(count, worker.config.workers);
-        if worker.datagram_flows.get() >= share(limits.datagram_flows)
-            || of_client >= share(limits.datagram_flows_per_client)
-        {
+        if !self.has_room(client.ip()) {
             // No record: a flood of new flows would be a flood of records.
             worker.stats.limit_datagram_flows.add();
             return None;
         }
+        let addressing = Addressing::of_datagrams(worker.view(), ClientAddr(client), OrigDstAddr(local));
         let mut record = Flow::connection(worker, &addressing, worker.clock.now());
-        let opened = permit(worker, &addressing, &mut record).and_then(|permitted| {
-            // Under the node's own address: the kernel leads answers to a pod's address to that pod,
-            // and of datagrams it does not know which are ours.
-            let key = Key { source: None, ..permitted.key() };
-            let upstream = worker.upstreams.datagrams(key);
-            let upstream = upstream.inspect_err(|error| {
-                tracing::debug!("no socket for datagrams to {}: {error}", permitted.endpoint());
-            });
-            let failed = |_| Refusal::new(0, FlowReason::ConnectFailed);
-            Ok((permitted, upstream.map_err(failed)?))
+        let opened = self.permit(&addressing, &mut record).and_then(|permitted| {
+            let failed = |error: std::io::Error, what| {
+                tracing::debug!("no socket for datagrams {what}: {error}");
+                Refusal::new(0, FlowReason::ConnectFailed)
+            };
+            let upstream = worker.upstreams.datagrams(permitted.key());
+            let upstream = upstream.map_err(|error| failed(error, format!("to {}", permitted.endpoint())))?;
+            let answers = self.replies.from(local, worker.config.transparent);
+            let answers = answers.map_err(|error| failed(error, format!("from {local}")))?;
+            Ok((permitted, upstream, answers))
         });
-        let (permitted, upstream) = match opened {
+        let (permitted, upstream, answers) = match opened {
             Ok(opened) => opened,
             Err(refusal) => {
                 record.refuse(&refusal);
@@ -152,120 +134,82 @@ impl Flows {
             }
         };
         record.end(FlowVerdict::Forwarded, FlowReason::None);
-        let relay = Rc::new(Relay {
-            _load: permitted.target().load(),
-            upstream,
-            permitted,
-            record: RefCell::new(record),
-            live: worker.live.register(),
-            leaving: Cell::new(false),
-        });
+        let relay = Rc::new(Relay::new(worker, permitted, (upstream, answers), record));
         self.by_ends.borrow_mut().insert(ends, relay.clone());
         *self.by_client.borrow_mut().entry(client.ip()).or_default() += 1;
         worker.datagram_flows.set(worker.datagram_flows.get() + 1);
-        relay.moved(worker);
-        tokio::task::spawn_local(relay.clone().run(Entry { flows: self.clone(), ends }));
+        tokio::task::spawn_local(relay.clone().run(Entry::new(self, ends, &relay)));
         Some(relay)
+    }
+
+    /// Whether this client may begin another flow.
+    fn has_room(&self, client: IpAddr) -> bool {
+        let (limits, worker) = (&self.worker.config.limits, &self.worker);
+        let share = |count| Limits::share(count, worker.config.workers);
+        let of_client = self.by_client.borrow().get(&client).copied().unwrap_or_default();
+        worker.datagram_flows.get() < share(limits.datagram_flows)
+            && of_client < share(limits.datagram_flows_per_client)
+    }
+
+    /// The stages up to the permission.
+    fn permit(&self, ends: &Addressing, record: &mut Flow) -> Result<Permitted, Refusal> {
+        let worker = &self.worker;
+        let (random, version) = (worker.random(), HttpVersion::default());
+        let tried = self.unreachable(worker.clock.coarse());
+        let why = FlowReason::ConnectFailed;
+        let context = Stages {
+            worker,
+            ends,
+            random,
+            tried: &tried,
+            why,
+            // They may have come back.
+            repeats: true,
+            client: "",
+            version,
+            secured: None,
+        };
+        let message = Message::Bytes;
+        let routed = match &ends.place {
+            Place::Gateway(gateway) => {
+                let rule = rule(gateway).ok_or_else(|| Refusal::new(0, FlowReason::NoRoute))?;
+                routed::by_rule(rule, message, &context, record)?
+            }
+            // A ClusterIP may be an address of the node too; it is served to pods only all the same.
+            Place::Service(..) if ends.source.local.is_none() => {
+                return Err(Refusal::new(0, FlowReason::NoRoute));
+            }
+            Place::Service(_, Some(backend)) => {
+                Routed { message, to: To::Service(backend), route: None, certificate: None }
+            }
+            Place::Service(_, None) => return Err(Refusal::new(0, FlowReason::NoEndpoint)),
+            Place::Direct(_) | Place::Nothing => return Err(Refusal::new(0, FlowReason::NoRoute)),
+        };
+        routed.pick(&context, record)?.permit(&context, Vec::new(), Some(record))
+    }
+
+    /// The endpoints where nobody listened a moment ago.
+    fn unreachable(&self, now: Moment) -> Vec<EndpointAddr> {
+        let mut unreachable = self.unreachable.borrow_mut();
+        unreachable.retain(|(_, until)| *until > now);
+        unreachable.iter().map(|(endpoint, _)| *endpoint).collect()
+    }
+
+    /// Nobody listens at an endpoint.
+    fn is_unreachable(&self, endpoint: EndpointAddr) {
+        let mut unreachable = self.unreachable.borrow_mut();
+        unreachable.retain(|(other, _)| *other != endpoint);
+        if unreachable.len() == UNREACHABLE_MAX {
+            unreachable.pop_front();
+        }
+        unreachable.push_back((endpoint, self.worker.clock.coarse() + UNREACHABLE));
     }
 }
 
-/// The stages up to the permission.
-fn permit(worker: &Rc<Worker>, ends: &Addressing, record: &mut Flow) -> Result<Permitted, Refusal> {
-    let no_route = || Refusal::new(0, FlowReason::NoRoute);
-    let rule = rule(ends).ok_or_else(no_route)?;
-    let (random, version) = (worker.random(), HttpVersion::default());
-    let (tried, why) = (&[][..], FlowReason::ConnectFailed);
-    let context =
-        Stages { worker, ends, random, tried, why, repeats: false, client: "", version, secured: None };
-    let routed = routed::by_rule(rule, Message::Bytes, &context, record)?;
-    routed.pick(&context, record)?.permit(&context, Vec::new(), Some(record))
-}
-
 /// The rule of the UDPRoute in force at an address.
-fn rule(ends: &Addressing) -> Option<&std::sync::Arc<RouteRule>> {
-    let Place::Gateway(gateway) = &ends.place else { return None };
+fn rule(gateway: &GatewayPort) -> Option<&std::sync::Arc<RouteRule>> {
     gateway.listeners.iter().find_map(|listener| match &listener.protocol {
         ListenerProtocol::Udp(rule) => rule.as_ref(),
         _ => None,
     })
-}
-
-/// A flow's place in the tables, given back on drop.
-struct Entry {
-    flows: Rc<Flows>,
-    ends: Ends,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let worker = &self.flows.worker;
-        worker.datagram_flows.set(worker.datagram_flows.get().saturating_sub(1));
-        self.flows.by_ends.borrow_mut().remove(&self.ends);
-        let mut by_client = self.flows.by_client.borrow_mut();
-        if let Some(count) = by_client.get_mut(&self.ends.0.ip()) {
-            *count -= 1;
-            if *count == 0 {
-                by_client.remove(&self.ends.0.ip());
-            }
-        }
-    }
-}
-
-impl Relay {
-    /// Something moved: the flow lives on.
-    fn moved(&self, worker: &Worker) {
-        if !self.leaving.get() {
-            self.live.arm(worker.clock.coarse() + worker.config.limits.datagram_timeout);
-        }
-    }
-
-    /// Brings the endpoint's answers to the client until the flow ends.
-    async fn run(self: Rc<Self>, place: Entry) {
-        // That nobody listens at the endpoint is an event of its own, not something to read.
-        let mut broken = pin!(self.upstream.ready(Interest::ERROR));
-        let end = poll_fn(|context| match broken.as_mut().poll(context) {
-            Poll::Ready(_) => Poll::Ready(End::Unreachable),
-            Poll::Pending => self.poll(&place, context),
-        });
-        let end = end.await;
-        let mut record = self.record.borrow_mut();
-        match end {
-            End::Quiet => {}
-            End::Unreachable => record.end(FlowVerdict::Failed, FlowReason::ConnectFailed),
-            End::Revoked(denial) => record.revoke(&denial),
-        }
-    }
-
-    fn poll(&self, place: &Entry, context: &mut Context<'_>) -> Poll<End> {
-        let worker = &place.flows.worker;
-        while let Some(signal) = self.live.poll(context) {
-            match signal {
-                Signal::Deadline => return Poll::Ready(End::Quiet),
-                Signal::Judge => {
-                    let (client, local) = (ClientAddr(place.ends.0), OrigDstAddr(place.ends.1));
-                    let ends = Addressing::of_datagrams(worker.view(), client, local);
-                    if let Err(denial) = self.permitted.still(&ends, None, "") {
-                        return Poll::Ready(End::Revoked(denial));
-                    }
-                }
-            }
-        }
-        if self.live.is_draining() && !self.leaving.replace(true) {
-            self.live.arm(worker.clock.now() + DRAIN);
-        }
-        let mut scratch = place.flows.scratch.borrow_mut();
-        loop {
-            let mut room = ReadBuf::new(&mut scratch);
-            if ready!(self.upstream.poll_recv(context, &mut room)).is_err() {
-                return Poll::Ready(End::Unreachable);
-            }
-            match place.flows.socket.send(room.filled(), place.ends.0, place.ends.1.ip()) {
-                Ok(()) => {
-                    self.record.borrow_mut().count_out(room.filled().len());
-                    self.moved(worker);
-                }
-                Err(_) => worker.stats.datagrams_lost.add(),
-            }
-        }
-    }
 }

@@ -6,9 +6,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Poll;
 
 use model::address::EndpointAddr;
 use model::flow::HttpVersion;
@@ -71,6 +73,8 @@ pub(crate) enum Chance {
     Stream(Upstream),
     /// Open a connection.
     Open(Opening),
+    /// Nothing: as many wait for a connection as may.
+    Full,
 }
 
 impl Upstream {
@@ -115,20 +119,28 @@ impl Upstreams {
         target.charge(|is_its| self.slots.borrow().values().any(|slot| slot.evict(is_its)))
     }
 
+    /// A stream of an HTTP/2 connection that is open and in use.
+    pub(crate) fn join(&self, worker: &Worker, key: &Key) -> Option<Upstream> {
+        let stream = self.shared.borrow().get(key)?.join(worker)?;
+        Some(self.shared_stream(stream))
+    }
+
+    fn shared_stream(&self, stream: http2::Stream) -> Upstream {
+        self.stats.upstream_reused.add();
+        self.stats.upstream_http2_reused.add();
+        Upstream { stream: Stream::Http2(Box::new(stream)), reused: true, kept: None }
+    }
+
     /// A stream of an HTTP/2 connection that is open or being opened, or the duty to open one.
     ///
     /// # Errors
     /// The connection waited for could not be opened.
-    pub(crate) async fn share(&self, worker: &Worker, key: Key) -> std::io::Result<Chance> {
+    pub(crate) async fn share(&self, worker: &Worker, key: Key, target: &Target) -> std::io::Result<Chance> {
         let shared = self.shared.borrow_mut().entry(key).or_default().clone();
-        Ok(match shared.stream(worker).await? {
-            http2::Chance::Stream(stream) => {
-                self.stats.upstream_reused.add();
-                self.stats.upstream_http2_reused.add();
-                let stream = Stream::Http2(Box::new(stream));
-                Chance::Stream(Upstream { stream, reused: true, kept: None })
-            }
+        Ok(match shared.stream(worker, target).await? {
+            http2::Chance::Stream(stream) => Chance::Stream(self.shared_stream(stream)),
             http2::Chance::Open(opening) => Chance::Open(opening),
+            http2::Chance::Full => Chance::Full,
         })
     }
 
@@ -172,7 +184,7 @@ impl Upstreams {
         }
         match key.tls {
             Some(identity) => tls::handshake(worker, stream, identity).await,
-            None => Ok(Stream::Tcp(stream)),
+            None => Ok(Stream::Tcp(stream.into())),
         }
     }
 
@@ -196,6 +208,23 @@ impl Upstreams {
         if !charge.is_bounded_copy() {
             slot.put(upstream.stream, charge, now);
         }
+    }
+
+    /// Says goodbye to endpoints as the proxy ends: the end of TLS, and GOAWAY.
+    pub(crate) async fn leave(&self) {
+        let (slots, shared) = (self.slots.take(), self.shared.take());
+        poll_fn(|context| {
+            slots.values().for_each(|slot| slot.leave(context));
+            Poll::Ready(())
+        })
+        .await;
+        let said = async {
+            for shared in shared.values() {
+                shared.leave().await;
+            }
+        };
+        // Who does not listen is left without a word.
+        tokio::time::timeout(self.config.limits.goodbye_timeout, said).await.unwrap_or_default();
     }
 
     /// Closes what has been idle for too long or was closed by its endpoint, and forgets what

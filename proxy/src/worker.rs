@@ -15,11 +15,13 @@ use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::accepted::{self, PodShare};
-use crate::buffer::Buffers;
+use crate::buffer::{Buffers, Spares};
 use crate::clock::Clock;
 use crate::config::{Config, Listener, ListenerKind};
+use crate::limits::Limits;
 use crate::live::{Registry, TICK};
 use crate::resilience::Resilience;
+use crate::splice::Pipes;
 use crate::stats::Stats;
 use crate::sys;
 use crate::tls;
@@ -37,8 +39,8 @@ pub(crate) enum Command {
     /// Close the Gateway listeners on this address.
     Unlisten(SocketAddr),
     /// Serve datagrams that arrive on this socket.
-    ListenUdp(std::net::UdpSocket),
-    /// Close the socket of datagrams on this address.
+    ListenUdp(std::net::UdpSocket, ListenerKind),
+    /// Close the Gateway's socket of datagrams on this address.
     UnlistenUdp(SocketAddr),
     /// Finish what is under way, for so long.
     Drain(Duration),
@@ -64,6 +66,8 @@ pub(crate) struct Worker {
     pub(crate) clock: Clock,
     pub(crate) live: Rc<Registry>,
     pub(crate) buffers: Rc<Buffers>,
+    pub(crate) pipes: Rc<Pipes>,
+    pub(crate) spares: Spares,
     pub(crate) upstreams: Upstreams,
     pub(crate) resilience: Resilience,
     pub(crate) per_pod: RefCell<HashMap<IpAddr, Rc<PodShare>>>,
@@ -90,6 +94,8 @@ impl Worker {
             stats: setup.stats.clone(),
             live: Rc::default(),
             buffers: Rc::default(),
+            pipes: Pipes::new(Limits::share(setup.config.limits.pipes, setup.config.workers), &setup.stats),
+            spares: Spares::default(),
             upstreams: Upstreams::new(&setup.config, &setup.stats, seed),
             resilience: Resilience::new(&setup.config, &setup.stats),
             per_pod: RefCell::default(),
@@ -150,6 +156,7 @@ impl Worker {
         let now = self.clock.now();
         self.stats.ticked.set(now.0);
         self.live.sweep(now);
+        self.pipes.sweep();
         self.upstreams.sweep(now);
         self.resilience.sweep(now);
     }
@@ -219,7 +226,7 @@ async fn run(mut setup: Setup, sockets: Vec<accepted::Acceptor>) {
                     }
                     stays
                 }),
-                Command::ListenUdp(socket) => match udp::Socket::new(socket) {
+                Command::ListenUdp(socket, kind) => match udp::Socket::new(socket, kind) {
                     Ok(socket) => {
                         let address = socket.address();
                         let task = tokio::task::spawn_local(udp::serve(worker.clone(), socket));
@@ -243,7 +250,7 @@ async fn run(mut setup: Setup, sockets: Vec<accepted::Acceptor>) {
             _ = tick.tick() => worker.tick(),
         }
         if end.is_some_and(|end| worker.live.is_empty() || Instant::now() >= end) {
-            return;
+            return worker.upstreams.leave().await;
         }
     }
 }

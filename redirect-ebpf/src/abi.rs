@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use aya::Pod;
 
 /// Version of the layouts; part of the pin path, so that maps of another are never taken up.
-pub(crate) const LAYOUT: u32 = 2;
+pub(crate) const LAYOUT: u32 = 3;
 
 pub(crate) const MARK_MASK: u32 = 0x0f00;
 pub(crate) const MARK_TO_PROXY: u32 = 0x0200;
@@ -43,7 +43,12 @@ pub(crate) const COUNTER_FORWARDED: u32 = 0;
 pub(crate) const COUNTER_REDIRECTED: u32 = 1;
 pub(crate) const COUNTER_DROPPED: u32 = 2;
 pub(crate) const COUNTER_LOST: u32 = 3;
-pub(crate) const COUNTERS: u32 = 4;
+pub(crate) const COUNTER_ORPHANS: u32 = 4;
+pub(crate) const COUNTER_SPILLED: u32 = 5;
+pub(crate) const COUNTERS: u32 = 6;
+
+/// Shares of the flows that are not of TCP.
+pub(crate) const SHARES: u32 = 256;
 
 /// Declares a structure shared with the kernel side, with its size: no padding the compiler chose.
 macro_rules! shared {
@@ -83,8 +88,16 @@ shared! {
         workers: u32,
         port_first: u16,
         port_last: u16,
-        unused: u32,
+        share: u32,
     }
+    struct FragmentKey: 44 {
+        source: Address,
+        destination: Address,
+        id: u32,
+        ifindex: u32,
+        ipv6: u32,
+    }
+    struct Ports: 4 { source: u16, destination: u16, }
     struct Reported: 16 { time: u64, sequence: u32, reason: u32, }
     struct Event: 64 {
         time: u64,

@@ -2,6 +2,7 @@
 //! fit.
 
 use std::fs;
+use std::hash::{DefaultHasher, Hash as _, Hasher};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -11,7 +12,9 @@ use aya::programs::{Program, SchedClassifier, SkLookup};
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 
 use crate::abi;
+use crate::bpffs;
 use crate::error::Error;
+use crate::sys;
 
 /// The compiled programs.
 pub(crate) static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/redirect.bpf.o"));
@@ -23,7 +26,7 @@ pub(crate) const CHOOSE_LISTENER: &str = "choose_listener";
 
 /// What a map must be like to be taken up again: name, type, sizes of key and value, entries.
 /// 0 entries: as configured.
-pub(crate) const MAPS: [(&str, MapType, u32, u32, u32); 14] = [
+pub(crate) const MAPS: [(&str, MapType, u32, u32, u32); 18] = [
     ("node", MapType::Hash, 16, 4, 8192),
     ("identities", MapType::LpmTrie, 20, 4, 262_144),
     ("endpoints", MapType::Hash, 16, 16, 8192),
@@ -32,8 +35,12 @@ pub(crate) const MAPS: [(&str, MapType, u32, u32, u32); 14] = [
     ("frontends", MapType::Hash, 20, 4, 131_072),
     ("flows", MapType::LruHash, 40, 16, 0),
     ("other_flows", MapType::LruHash, 40, 16, 0),
+    ("spilled_flows", MapType::LruHash, 40, 16, 0),
+    ("shares", MapType::Array, 4, 40, 0),
+    ("share_heads", MapType::Array, 4, 4, abi::SHARES),
     ("proxied", MapType::LruHash, 40, 4, 0),
-    ("listeners", MapType::SockMap, 4, 4, 512),
+    ("fragments", MapType::LruHash, 44, 4, 8192),
+    ("listeners", MapType::SockMap, 4, 4, 1024),
     ("config", MapType::Array, 4, 16, 1),
     ("events", MapType::RingBuf, 0, 0, 524_288),
     ("reported", MapType::LruHash, 40, 16, 4096),
@@ -61,7 +68,7 @@ pub(crate) struct Maps {
     pub(crate) devices: Hash<u32, abi::Device>,
     pub(crate) policy: Policy,
     pub(crate) frontends: Hash<abi::Frontend, u32>,
-    pub(crate) flows: [Hash<abi::Tuple, abi::Flow>; 2],
+    pub(crate) flows: [Hash<abi::Tuple, abi::Flow>; 3],
     pub(crate) listeners: SockMap<MapData>,
     pub(crate) config: Array<MapData, abi::Config>,
     pub(crate) counters: PerCpuArray<MapData, u64>,
@@ -70,19 +77,21 @@ pub(crate) struct Maps {
 /// Loads the programs; maps are opened where `dir` has them pinned, else made and pinned there.
 /// `flows` is the size of the flow maps, in entries.
 pub(crate) fn load(dir: &Path, flows: u32) -> Result<(Programs, Maps), Error> {
+    let pins = ProgramPins::new(dir, flows)?;
     discard_unfit(dir, flows)?;
-    let mut ebpf = EbpfLoader::new()
-        .default_map_pin_directory(dir)
-        .map_max_entries("flows", flows)
-        .map_max_entries("other_flows", flows)
-        .map_max_entries("proxied", flows)
-        .load(OBJECT)
-        .map_err(|cause| Error::Load { cause: Box::new(cause) })?;
+    let mut loader = EbpfLoader::new();
+    loader.default_map_pin_directory(dir);
+    for (name, _, _, _, entries) in MAPS {
+        if entries == 0 {
+            loader.map_max_entries(name, configured(name, flows));
+        }
+    }
+    let mut ebpf = loader.load(OBJECT).map_err(|cause| Error::Load { cause: Box::new(cause) })?;
     let programs = Programs {
-        from_pod: classifier(&mut ebpf, FROM_POD)?,
-        from_uplink: classifier(&mut ebpf, FROM_UPLINK)?,
-        to_pod: classifier(&mut ebpf, TO_POD)?,
-        choose_listener: sk_lookup(&mut ebpf, CHOOSE_LISTENER)?,
+        from_pod: pins.open_or(FROM_POD, || classifier(&mut ebpf, FROM_POD))?,
+        from_uplink: pins.open_or(FROM_UPLINK, || classifier(&mut ebpf, FROM_UPLINK))?,
+        to_pod: pins.open_or(TO_POD, || classifier(&mut ebpf, TO_POD))?,
+        choose_listener: pins.open_or(CHOOSE_LISTENER, || sk_lookup(&mut ebpf, CHOOSE_LISTENER))?,
     };
     let maps = Maps {
         node: hash(&mut ebpf, "node")?,
@@ -91,12 +100,33 @@ pub(crate) fn load(dir: &Path, flows: u32) -> Result<(Programs, Maps), Error> {
         devices: hash(&mut ebpf, "devices")?,
         policy: trie(&mut ebpf, "policy")?,
         frontends: hash(&mut ebpf, "frontends")?,
-        flows: [hash(&mut ebpf, "flows")?, hash(&mut ebpf, "other_flows")?],
+        flows: [
+            hash(&mut ebpf, "flows")?,
+            hash(&mut ebpf, "other_flows")?,
+            hash(&mut ebpf, "spilled_flows")?,
+        ],
         listeners: map(&mut ebpf, "listeners")?.try_into().map_err(Error::map("listeners", "open"))?,
         config: map(&mut ebpf, "config")?.try_into().map_err(Error::map("config", "open"))?,
         counters: map(&mut ebpf, "counters")?.try_into().map_err(Error::map("counters", "open"))?,
     };
     Ok((programs, maps))
+}
+
+/// Flows of other protocols than TCP that every pod can have, of as many as `flows`.
+pub(crate) fn share(flows: u32) -> u32 {
+    (flows / 2 / abi::SHARES).max(1)
+}
+
+/// Entries of a map whose size depends on the number of flows.
+fn configured(name: &str, flows: u32) -> u32 {
+    let shares = share(flows) * abi::SHARES;
+    match name {
+        "shares" => shares,
+        // The kernel evicts before a map is quite full.
+        "other_flows" => shares + flows / 4,
+        "spilled_flows" => flows / 2,
+        _ => flows,
+    }
 }
 
 /// The endpoints that are pinned in a layout directory.
@@ -111,21 +141,78 @@ pub(crate) fn pinned_endpoints(
     read().map_err(Error::map("endpoints", "read the pinned"))
 }
 
+/// Loaded programs pinned beside their maps. The kernel takes more than a second of processor time to
+/// verify them, which the next process with the same object saves.
+struct ProgramPins<'d> {
+    dir: &'d Path,
+    /// Tells one version of the object from another.
+    version: u64,
+}
+
+impl<'d> ProgramPins<'d> {
+    /// Keeps those of this object, if they use the very maps that are pinned now: if every one of
+    /// these is there and stays.
+    fn new(dir: &'d Path, flows: u32) -> Result<Self, Error> {
+        let mut hasher = DefaultHasher::new();
+        OBJECT.hash(&mut hasher);
+        let pins = Self { dir, version: hasher.finish() };
+        let all_fit =
+            MAPS.iter().try_fold(true, |all, map| Ok(all && pinned_fits(dir, map, flows)? == Some(true)))?;
+        for path in bpffs::files(dir)? {
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            let is_ours = name.starts_with(&pins.prefix());
+            if name.starts_with(PROGRAM) && !(is_ours && all_fit) {
+                fs::remove_file(&path).map_err(|error| Error::path("remove", path, error))?;
+            }
+        }
+        Ok(pins)
+    }
+
+    fn prefix(&self) -> String {
+        format!("{PROGRAM}{:016x}_", self.version)
+    }
+
+    /// The pinned program, or a new one that is then pinned.
+    fn open_or(&self, name: &str, load: impl FnOnce() -> Result<OwnedFd, Error>) -> Result<OwnedFd, Error> {
+        let path = self.dir.join(self.prefix() + name);
+        if let Some(program) = bpffs::open(&path)? {
+            return Ok(program);
+        }
+        let program = load()?;
+        sys::pin(program.as_fd(), &path).map_err(|cause| Error::path("pin a program at", &path, cause))?;
+        Ok(program)
+    }
+}
+
+/// What the names of pinned programs begin with.
+const PROGRAM: &str = "program_";
+
+/// Whether a map is pinned and what the programs expect; `None` if it is not pinned.
+fn pinned_fits(
+    dir: &Path,
+    map: &(&'static str, MapType, u32, u32, u32),
+    flows: u32,
+) -> Result<Option<bool>, Error> {
+    let (name, kind, key, value, entries) = *map;
+    let path = dir.join(name);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let entries = if entries == 0 { configured(name, flows) } else { entries };
+    let info = MapInfo::from_pin(&path).map_err(Error::map(name, "open the pin"))?;
+    let fits = info.map_type().ok() == Some(kind)
+        && info.key_size() == key
+        && info.value_size() == value
+        && info.max_entries() == entries;
+    Ok(Some(fits))
+}
+
 /// Unpins maps that are not what the programs expect: aya would take them as they are. Programs
 /// attached before go on with them until they are replaced.
 fn discard_unfit(dir: &Path, flows: u32) -> Result<(), Error> {
-    for (name, kind, key, value, entries) in MAPS {
-        let path = dir.join(name);
-        if !path.exists() {
-            continue;
-        }
-        let entries = if entries == 0 { flows } else { entries };
-        let info = MapInfo::from_pin(&path).map_err(Error::map(name, "open the pin"))?;
-        let fits = info.map_type().ok() == Some(kind)
-            && info.key_size() == key
-            && info.value_size() == value
-            && info.max_entries() == entries;
-        if !fits {
+    for map in MAPS {
+        if pinned_fits(dir, &map, flows)? == Some(false) {
+            let path = dir.join(map.0);
             tracing::info!(path = %path.display(), "pinned map does not fit; making it anew");
             fs::remove_file(&path).map_err(|error| Error::path("remove", path, error))?;
         }

@@ -49,7 +49,7 @@ pub use discover::{Device, Undiscovered, discover, discover_again, pinned};
 pub use error::Error;
 pub use events::{Direction, Event, EventKind, Events, Reason};
 pub use preflight::{Missing, preflight};
-pub use redirect::{Config, Counters, Family, Redirect, Report};
+pub use redirect::{Config, CounterReader, Counters, Family, Kind, Redirect, Report};
 pub use state::{Action, Endpoint, Enforcement, Frontend, PolicyEntry, State};
 
 /// `SO_MARK` of the proxy's sockets, listeners and upstream connections: tells their packets and

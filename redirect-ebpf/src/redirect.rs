@@ -31,7 +31,8 @@ pub struct Config {
     pub workers: u32,
     /// Devices to other nodes and to the world.
     pub uplinks: Vec<String>,
-    /// Size of the flow maps, one for TCP and one for the rest, in flows. At 64 bytes and some 60 of overhead each.
+    /// Flows that are remembered of TCP, and as many of the rest, of which each pod has a share. At
+    /// 64 bytes and some 60 of overhead each.
     pub flows: u32,
     /// Source ports of the proxy's upstream connections; nobody else on the node should use them.
     pub upstream_ports: RangeInclusive<u16>,
@@ -59,6 +60,15 @@ pub enum Family {
     V6,
 }
 
+/// What a listener takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// TCP connections.
+    Connections,
+    /// UDP.
+    Datagrams,
+}
+
 /// What [`Redirect::apply`] did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -81,6 +91,48 @@ pub struct Counters {
     pub dropped: u64,
     /// Reports that were lost because nobody read fast enough.
     pub lost: u64,
+    /// Fragments of datagrams whose first fragment did not come before them; they are judged
+    /// without a port.
+    pub orphans: u64,
+    /// Flows of other protocols than TCP that had to leave their pod's share for the room that all
+    /// pods have in common, where they may be forgotten.
+    pub spilled: u64,
+}
+
+impl Counters {
+    fn read(map: &aya::maps::PerCpuArray<MapData, u64>) -> Result<Self, Error> {
+        let sum = |index: u32| -> Result<u64, Error> {
+            let values = map.get(&index, 0).map_err(Error::map("counters", "read"))?;
+            Ok(values.iter().sum())
+        };
+        Ok(Self {
+            forwarded: sum(abi::COUNTER_FORWARDED)?,
+            redirected: sum(abi::COUNTER_REDIRECTED)?,
+            dropped: sum(abi::COUNTER_DROPPED)?,
+            lost: sum(abi::COUNTER_LOST)?,
+            orphans: sum(abi::COUNTER_ORPHANS)?,
+            spilled: sum(abi::COUNTER_SPILLED)?,
+        })
+    }
+}
+
+/// Reads the [`Counters`].
+pub struct CounterReader(aya::maps::PerCpuArray<MapData, u64>);
+
+impl CounterReader {
+    /// What the programs counted.
+    ///
+    /// # Errors
+    /// The map cannot be read.
+    pub fn read(&self) -> Result<Counters, Error> {
+        Counters::read(&self.0)
+    }
+}
+
+impl std::fmt::Debug for CounterReader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CounterReader").finish_non_exhaustive()
+    }
 }
 
 /// Redirection in the calling thread's network namespace. Dropping it changes nothing: programs
@@ -102,8 +154,8 @@ pub struct Redirect {
     policy: PolicySets,
     listeners: SockMap<MapData>,
     settings: aya::maps::Array<MapData, abi::Config>,
-    /// TCP and others.
-    flows: [Hash<abi::Tuple, abi::Flow>; 2],
+    /// TCP, others within their pod's share, and beyond it.
+    flows: [Hash<abi::Tuple, abi::Flow>; 3],
     counters: aya::maps::PerCpuArray<MapData, u64>,
 }
 
@@ -165,18 +217,24 @@ impl Redirect {
         self.mounted
     }
 
-    /// Gives a worker's listener, a TCP socket with `IP_TRANSPARENT` (`IPV6_TRANSPARENT`) and
-    /// `SO_MARK` [`crate::MARK_FROM_PROXY`] that is listening. It takes the place of the one
-    /// before; it vanishes by itself when the last descriptor of the socket is closed, and then
-    /// the connections meant for it are dropped.
+    /// Gives a worker's listener, a socket with `IP_TRANSPARENT` (`IPV6_TRANSPARENT`) and
+    /// `SO_MARK` [`crate::MARK_FROM_PROXY`]: TCP and listening, or UDP, bound and not connected. It
+    /// takes the place of the one before; it vanishes by itself when the last descriptor of the
+    /// socket is closed, and then the connections and datagrams meant for it are dropped.
     ///
     /// # Errors
     /// No such worker, or not a socket that the kernel takes.
-    pub fn set_listener(&mut self, worker: u32, family: Family, socket: BorrowedFd<'_>) -> Result<(), Error> {
+    pub fn set_listener(
+        &mut self,
+        worker: u32,
+        kind: Kind,
+        family: Family,
+        socket: BorrowedFd<'_>,
+    ) -> Result<(), Error> {
         if worker >= self.config.workers {
             return Err(Error::Worker { worker, workers: self.config.workers });
         }
-        let slot = worker * 2 + u32::from(family == Family::V6);
+        let slot = worker * 4 + u32::from(kind == Kind::Datagrams) * 2 + u32::from(family == Family::V6);
         self.listeners.set(slot, &socket.as_raw_fd(), 0).map_err(Error::map("listeners", "set a listener"))
     }
 
@@ -196,16 +254,18 @@ impl Redirect {
     /// # Errors
     /// The map cannot be read.
     pub fn counters(&self) -> Result<Counters, Error> {
-        let sum = |index: u32| -> Result<u64, Error> {
-            let values = self.counters.get(&index, 0).map_err(Error::map("counters", "read"))?;
-            Ok(values.iter().sum())
-        };
-        Ok(Counters {
-            forwarded: sum(abi::COUNTER_FORWARDED)?,
-            redirected: sum(abi::COUNTER_REDIRECTED)?,
-            dropped: sum(abi::COUNTER_DROPPED)?,
-            lost: sum(abi::COUNTER_LOST)?,
-        })
+        Counters::read(&self.counters)
+    }
+
+    /// The same for others to read, at any time and from any thread.
+    ///
+    /// # Errors
+    /// The map cannot be opened.
+    pub fn counter_reader(&self) -> Result<CounterReader, Error> {
+        let failed = Error::map("counters", "open");
+        let data = MapData::from_pin(self.dir.join("counters")).map_err(&failed)?;
+        let map = Map::from_map_data(data).and_then(TryInto::try_into).map_err(&failed)?;
+        Ok(CounterReader(map))
     }
 
     /// The number of flows remembered as allowed, the silent ones that have not yet made way for
@@ -223,7 +283,7 @@ impl Redirect {
     }
 }
 
-/// Slots of the listeners' map, two for each worker.
+/// Slots of the listeners' map, four for each worker.
 const MAX_WORKERS: u32 = 256;
 
 /// Makes sure that a layout's pins are ours to take up: those of a namespace that is gone are

@@ -89,7 +89,7 @@ pub struct Frontend {
     pub address: IpAddr,
     /// The port.
     pub port: u16,
-    /// Number in the IP header; the proxy takes TCP (6).
+    /// Number in the IP header; the proxy takes TCP (6) and UDP (17).
     pub protocol: u8,
     /// Whether packets from uplinks may dial it too, not only those of this node's pods.
     pub outside: bool,

@@ -12,6 +12,7 @@ pub mod policy;
 pub mod request;
 pub mod route;
 pub mod service;
+pub mod shared_map;
 pub mod snapshot;
 pub mod tls;
 pub mod traffic;

@@ -1,24 +1,24 @@
 //! HTTP routes as the Gateway API defines them, indexed by host and path so that finding one does
 //! not depend on how many there are.
 //!
-//! The tree is listener → host → path. Every node is behind an [`Arc`]: a changed route rebuilds
-//! only the nodes on its own path. `route::insert` builds it, `route::find` searches it.
+//! The tree is listener → host → path. Every node shares what it can with the one before it: a
+//! changed route copies the parts on its own path only. `route::insert` builds it, `route::find` searches it.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use regex::Regex;
 
 use crate::service::{BackendId, ObjectRef};
+use crate::shared_map::SharedMap;
 
 /// All routes of one parent (a listener or a Service), by host.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
     /// `spec.hostnames` without a wildcard, lower case.
-    pub exact_hosts: HashMap<Arc<str>, Arc<HostRoutes>>,
+    pub exact_hosts: SharedMap<Arc<str>, Arc<HostRoutes>>,
     /// `*.example.com` under the key `.example.com`.
-    pub wildcard_hosts: HashMap<Arc<str>, Arc<HostRoutes>>,
+    pub wildcard_hosts: SharedMap<Arc<str>, Arc<HostRoutes>>,
     /// Routes without hostnames.
     pub any_host: Option<Arc<HostRoutes>>,
 }
@@ -27,9 +27,9 @@ pub struct RouteTable {
 #[derive(Clone, Debug, Default)]
 pub struct SniTable {
     /// `spec.hostnames` without a wildcard, lower case.
-    pub exact: HashMap<Arc<str>, Arc<RouteRule>>,
+    pub exact: SharedMap<Arc<str>, Arc<RouteRule>>,
     /// `*.example.com` under the key `.example.com`.
-    pub wildcard: HashMap<Arc<str>, Arc<RouteRule>>,
+    pub wildcard: SharedMap<Arc<str>, Arc<RouteRule>>,
     /// Routes without hostnames.
     pub any: Option<Arc<RouteRule>>,
 }
@@ -38,13 +38,15 @@ pub struct SniTable {
 #[derive(Clone, Debug, Default)]
 pub struct HostRoutes {
     /// `Exact` paths.
-    pub exact: HashMap<Arc<str>, Arc<[Arc<RouteMatch>]>>,
+    pub exact: SharedMap<Arc<str>, Arc<[Arc<RouteMatch>]>>,
     /// `RegularExpression` paths, longest expression first.
     pub regex: Arc<[Arc<RouteMatch>]>,
     /// `PathPrefix` paths without the trailing slash; `/` is the empty string.
-    pub prefix: HashMap<Arc<str>, Arc<[Arc<RouteMatch>]>>,
+    pub prefix: SharedMap<Arc<str>, Arc<[Arc<RouteMatch>]>>,
     /// Bytes of the longest key of `prefix`.
     pub prefix_max: usize,
+    /// [`PathMatch::Method`]s: after every path that names a service, before the one that names nothing.
+    pub methods: Arc<[Arc<RouteMatch>]>,
 }
 
 /// One entry of `rules[].matches[]`, with the rule it leads to.
@@ -73,6 +75,17 @@ pub enum PathMatch {
     Prefix(Arc<str>),
     /// The whole path, RE2-like; compiled with anchors at both ends.
     Regex(Regex),
+    /// A GRPCRoute's `method` that does not name a service as it is: those that do are paths.
+    Method(Box<MethodMatch>),
+}
+
+/// `matches[].method` of a GRPCRoute, against the two elements of `/package.Service/Method`.
+#[derive(Clone, Debug)]
+pub struct MethodMatch {
+    /// `service`; any by default.
+    pub service: Option<ValueMatch>,
+    /// `method`; any by default.
+    pub method: Option<ValueMatch>,
 }
 
 /// `exact` or `regularExpression`.

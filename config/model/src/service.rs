@@ -125,7 +125,7 @@ pub struct GatewayPort {
 pub struct Listener {
     /// The Gateway.
     pub gateway: ObjectRef,
-    /// `listeners[].name`.
+    /// `listeners[].name`; that of a ListenerSet's has the set's namespace and name in front.
     pub name: Arc<str>,
     /// `listeners[].hostname`, lower case; `None` matches every host.
     pub hostname: Option<Arc<str>>,

@@ -28,6 +28,8 @@ pub struct Snapshot {
     pub backends: Arc<HashMap<BackendId, Arc<Backend>>>,
     /// What answers on each ClusterIP and TCP port.
     pub frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
+    /// What answers on each ClusterIP and UDP port.
+    pub datagram_frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
     /// What answers on each Gateway address and port.
     pub gateways: Arc<HashMap<GatewayAddr, Arc<GatewayPort>>>,
     /// Addresses of this node itself.
@@ -48,6 +50,13 @@ impl Snapshot {
     /// The pod that has this address.
     pub fn workload(&self, ip: IpAddr) -> Option<&Arc<Workload>> {
         self.workloads.get(&ip)
+    }
+
+    /// What answers on a ClusterIP and port of a transport, TCP or UDP.
+    pub fn frontend_of(&self, address: SocketAddr, transport: Protocol) -> Option<&Arc<Frontend>> {
+        let of_transport =
+            if transport == Protocol::Udp { &self.datagram_frontends } else { &self.frontends };
+        of_transport.get(&address)
     }
 
     /// The Gateway listeners of TCP on a local address: those bound to it, else those bound to

@@ -91,13 +91,20 @@ pub struct RetryBudget {
     pub percent: u8,
     /// `budget.interval`.
     pub interval: Duration,
-    /// `minRetryRate`: retries that are always allowed, per second.
-    pub min_per_second: u32,
+    /// `minRetryRate.count`: retries that are always allowed...
+    pub min_retries: u32,
+    /// `minRetryRate.interval`: ...in so much time.
+    pub min_interval: Duration,
 }
 
 impl Default for RetryBudget {
     /// The API's defaults.
     fn default() -> Self {
-        Self { percent: 20, interval: Duration::from_secs(10), min_per_second: 10 }
+        Self {
+            percent: 20,
+            interval: Duration::from_secs(10),
+            min_retries: 10,
+            min_interval: Duration::from_secs(1),
+        }
     }
 }

@@ -39,6 +39,7 @@ pub fn check(object: &Object) -> Vec<Fault> {
         Object::EndpointSlice(slice) => core::endpoint_slice(&mut c, slice),
         Object::GatewayClass(class) => gateway::gateway_class(&mut c, class),
         Object::Gateway(gateway) => gateway::gateway(&mut c, gateway),
+        Object::ListenerSet(set) => gateway::listener_set(&mut c, set),
         Object::HttpRoute(route) => http_route::http_route(&mut c, route),
         Object::GrpcRoute(route) => grpc_route::grpc_route(&mut c, route),
         Object::TlsRoute(route) => route::stream_route(&mut c, &**route),

@@ -57,6 +57,8 @@ kinds! {
     GatewayClass: "GatewayClass", "gatewayclasses", GATEWAY_API, OLDEST;
     /// `gateway.networking.k8s.io/v1` Gateway.
     Gateway: "Gateway", "gateways", GATEWAY_API, OLDEST;
+    /// `gateway.networking.k8s.io/v1` ListenerSet.
+    ListenerSet: "ListenerSet", "listenersets", GATEWAY_API, &["v1"];
     /// `gateway.networking.k8s.io/v1` HTTPRoute.
     HttpRoute: "HTTPRoute", "httproutes", GATEWAY_API, OLDEST;
     /// `gateway.networking.k8s.io/v1` GRPCRoute.

@@ -6,6 +6,7 @@
 pub mod check;
 pub mod cilium;
 pub mod kind;
+pub mod listener_set;
 pub mod object;
 pub mod path;
 pub mod problem;

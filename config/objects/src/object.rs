@@ -8,8 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use crate::kind::Kind;
 use crate::types::{
     BackendTlsPolicy, BackendTrafficPolicy, CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, ConfigMap,
-    EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, Node, Pod, ReferenceGrant, Secret,
-    Service, TcpRoute, TlsRoute, UdpRoute,
+    EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet, Namespace, Node, Pod,
+    ReferenceGrant, Secret, Service, TcpRoute, TlsRoute, UdpRoute,
 };
 
 /// The name of an object: no two objects of a [`Store`](crate::Store) share one.
@@ -77,6 +77,7 @@ objects! {
     EndpointSlice: "An EndpointSlice.",
     GatewayClass: "A GatewayClass.",
     Gateway: "A Gateway.",
+    ListenerSet: "A ListenerSet.",
     HttpRoute: "An HTTPRoute.",
     GrpcRoute: "A GRPCRoute.",
     TlsRoute: "A TLSRoute.",

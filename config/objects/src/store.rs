@@ -1,6 +1,6 @@
 //! The store: the objects in force, by kind and name, and the policies that were refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
@@ -10,8 +10,8 @@ use crate::object::{Object, ObjectKey};
 use crate::problem::Source;
 use crate::types::{
     BackendTlsPolicy, BackendTrafficPolicy, CiliumClusterwideNetworkPolicy, CiliumNetworkPolicy, ConfigMap,
-    EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute, Namespace, Node, Pod, ReferenceGrant, Secret,
-    Service, TcpRoute, TlsRoute, UdpRoute,
+    EndpointSlice, Gateway, GatewayClass, GrpcRoute, HttpRoute, ListenerSet, Namespace, Node, Pod,
+    ReferenceGrant, Secret, Service, TcpRoute, TlsRoute, UdpRoute,
 };
 
 /// An object in force.
@@ -28,12 +28,18 @@ pub struct Entry<T> {
 /// The objects of one kind, ordered by namespace and name.
 ///
 /// A clone shares everything; the first change after it copies the index of one namespace, never
-/// the objects.
+/// the objects. Without a clone nothing is copied.
 #[derive(Debug)]
 pub struct Table<T> {
     by_namespace: Arc<ByNamespace<T>>,
     revision: u64,
+    /// The names that the last changes were about, at most [`RECENT_MAX`]; the last one is that of
+    /// `revision`.
+    recent: VecDeque<ObjectKey>,
 }
+
+/// Changes that are remembered by name. Whoever missed more looks at everything.
+const RECENT_MAX: usize = 256;
 
 type ByNamespace<T> = BTreeMap<Arc<str>, Arc<BTreeMap<Arc<str>, Entry<T>>>>;
 
@@ -67,13 +73,29 @@ impl<T> Table<T> {
     pub fn revision(&self) -> u64 {
         self.revision
     }
+
+    /// The names that changes since a revision were about, in order; `None` when those changes are
+    /// too many to be remembered.
+    pub fn changed_since(&self, revision: u64) -> Option<impl Iterator<Item = &ObjectKey>> {
+        let missed = usize::try_from(self.revision.checked_sub(revision)?).ok()?;
+        let known = self.recent.len().checked_sub(missed)?;
+        Some(self.recent.iter().skip(known))
+    }
+
+    fn note(&mut self, key: ObjectKey) {
+        self.revision += 1;
+        if self.recent.len() == RECENT_MAX {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(key);
+    }
 }
 
 impl<T: Clone> Table<T> {
     fn insert(&mut self, entry: Entry<T>) {
+        self.note(entry.key.clone());
         let names = Arc::make_mut(&mut self.by_namespace).entry(entry.key.namespace.clone()).or_default();
         Arc::make_mut(names).insert(entry.key.name.clone(), entry);
-        self.revision += 1;
     }
 
     fn remove(&mut self, key: &ObjectKey) -> bool {
@@ -87,7 +109,7 @@ impl<T: Clone> Table<T> {
                 namespaces.remove(&key.namespace);
             }
         }
-        self.revision += 1;
+        self.note(key.clone());
         true
     }
 
@@ -105,13 +127,13 @@ impl<T: Clone> Table<T> {
 
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
-        Self { by_namespace: self.by_namespace.clone(), revision: self.revision }
+        Self { by_namespace: self.by_namespace.clone(), revision: self.revision, recent: self.recent.clone() }
     }
 }
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { by_namespace: Arc::default(), revision: 0 }
+        Self { by_namespace: Arc::default(), revision: 0, recent: VecDeque::new() }
     }
 }
 
@@ -150,6 +172,7 @@ macro_rules! store {
             $($field: Table<$variant>,)+
             refused: Arc<BTreeMap<ObjectKey, Refused>>,
             refused_revision: u64,
+            version: u64,
         }
 
         impl Store {
@@ -161,7 +184,14 @@ macro_rules! store {
             /// Puts an object in force in place of the one of its name; a refusal under that
             /// name ends.
             pub fn apply(&mut self, object: Object, source: Option<Source>) {
-                let key = object.key();
+                self.put(object.key(), object, source);
+            }
+
+            /// The same for who has the object's [`Object::key`] already, so that its names are there
+            /// once.
+            pub fn put(&mut self, key: ObjectKey, object: Object, source: Option<Source>) {
+                debug_assert_eq!(key, object.key());
+                self.version += 1;
                 self.pardon(&key);
                 match object {
                     $(Object::$variant(object) => self.$field.insert(Entry { key, object, source }),)+
@@ -170,6 +200,7 @@ macro_rules! store {
 
             /// Removes the object of this name and the refusal under it. True if there was one.
             pub fn remove(&mut self, key: &ObjectKey) -> bool {
+                self.version += 1;
                 let pardoned = self.pardon(key);
                 let removed = match key.kind {
                     $(Kind::$variant => self.$field.remove(key),)+
@@ -200,6 +231,7 @@ macro_rules! store {
             /// Notes that an object which did not change moved to another place. No revision
             /// counts it.
             pub fn relocate(&mut self, key: &ObjectKey, source: Source) {
+                self.version += 1;
                 match key.kind {
                     $(Kind::$variant => self.$field.relocate(key, source),)+
                 }
@@ -234,6 +266,8 @@ store! {
     gateway_classes: GatewayClass,
     /// Gateways.
     gateways: Gateway,
+    /// ListenerSets.
+    listener_sets: ListenerSet,
     /// HTTPRoutes.
     http_routes: HttpRoute,
     /// GRPCRoutes.
@@ -262,6 +296,11 @@ impl Store {
         &self.refused
     }
 
+    /// Differs whenever anything may, places included.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
     /// Counts the changes of [`refused`](Self::refused) since the store was made.
     pub fn refused_revision(&self) -> u64 {
         self.refused_revision
@@ -275,6 +314,7 @@ impl Store {
         }
         Arc::make_mut(&mut self.refused).insert(refused.key.clone(), refused);
         self.refused_revision += 1;
+        self.version += 1;
         true
     }
 

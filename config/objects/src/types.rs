@@ -8,6 +8,7 @@ pub use gateway_api::apis::standard::backendtlspolicies::BackendTlsPolicy;
 pub use gateway_api::apis::standard::gatewayclasses::GatewayClass;
 pub use gateway_api::apis::standard::gateways::Gateway;
 pub use gateway_api::apis::standard::grpcroutes::GrpcRoute;
+pub use gateway_api::apis::standard::listenersets::ListenerSet;
 pub use gateway_api::apis::standard::referencegrants::ReferenceGrant;
 pub use gateway_api::apis::standard::tlsroutes::TlsRoute;
 pub use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Node, Pod, Service};

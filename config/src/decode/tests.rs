@@ -207,10 +207,8 @@ fn documents_that_are_no_known_object() {
             &["2: kind: Pods is no kind of v1; did you mean Pod?"],
         ),
         (
-            "apiVersion: gateway.networking.k8s.io/v1\nkind: ListenerSet\nmetadata: {name: a}\n",
-            &[
-                "1: ListenerSet a: Weir does not read this kind (gateway.networking.k8s.io/v1); it has no effect",
-            ],
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: XMesh\nmetadata: {name: a}\n",
+            &["1: XMesh a: Weir does not read this kind (gateway.networking.k8s.io/v1); it has no effect"],
         ),
         (
             "apiVersion: example.org/v1\nkind: gateways\nmetadata: {name: a}\n",
@@ -261,6 +259,9 @@ fn every_kind_decodes() {
             Kind::GatewayClass => "spec: {controllerName: a.test/b}",
             Kind::Gateway => {
                 "spec: {gatewayClassName: a, listeners: [{name: b, port: 80, protocol: HTTP, hostname: '*.a.test'}]}"
+            }
+            Kind::ListenerSet => {
+                "spec: {parentRef: {name: a}, listeners: [{name: b, port: 80, protocol: HTTP}]}"
             }
             Kind::HttpRoute => "spec: {rules: [{backendRefs: [{name: a, port: 80, weight: 0}]}]}",
             Kind::GrpcRoute => "spec: {rules: [{matches: [{method: {service: a.B, method: C}}]}]}",

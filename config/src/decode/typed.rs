@@ -41,6 +41,7 @@ pub(super) fn object(
         Kind::EndpointSlice => typed(json, node, faults).map(Object::EndpointSlice),
         Kind::GatewayClass => typed(json, node, faults).map(Object::GatewayClass),
         Kind::Gateway => typed(json, node, faults).map(Object::Gateway),
+        Kind::ListenerSet => typed(json, node, faults).map(Object::ListenerSet),
         Kind::HttpRoute => typed(json, node, faults).map(Object::HttpRoute),
         Kind::GrpcRoute => typed(json, node, faults).map(Object::GrpcRoute),
         Kind::TlsRoute => {

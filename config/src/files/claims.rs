@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use objects::{ObjectKey, Problem, Source, Store};
+use objects::{ObjectKey, Problem, Refused, Source, Store};
 
 use crate::decode::{Decoded, Outcome, second};
 
@@ -17,7 +17,8 @@ pub const VANISH_AFTER: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Claims {
     slots: BTreeMap<ObjectKey, Slot>,
-    by_file: BTreeMap<Arc<Path>, BTreeSet<ObjectKey>>,
+    /// What each file claims, in order: mostly one name, so no sets.
+    by_file: BTreeMap<Arc<Path>, Box<[ObjectKey]>>,
     /// Names whose holder is gone, with the moment it is given up.
     vanishing: BTreeSet<(Instant, ObjectKey)>,
     /// Names that more than one file claims.
@@ -27,7 +28,8 @@ pub(super) struct Claims {
 /// One name.
 struct Slot {
     holder: Arc<Path>,
-    claims: BTreeMap<Arc<Path>, Claim>,
+    /// At most one of each file, ordered by file: mostly one, so no map.
+    claims: Vec<Claim>,
     /// When the holder's claim is given up, if it is gone.
     until: Option<Instant>,
     /// The digest of what is in the store.
@@ -44,26 +46,26 @@ impl Claims {
     /// Replaces what a file claims, and returns the names that may have changed. With `keep`,
     /// what it claimed before and does not mention now stays.
     pub(super) fn set(&mut self, file: &Arc<Path>, objects: Vec<Decoded>, keep: bool) -> BTreeSet<ObjectKey> {
-        let before = self.by_file.remove(file).unwrap_or_default();
+        let before: BTreeSet<ObjectKey> = self.by_file.remove(file).into_iter().flatten().collect();
         let mut now: BTreeSet<ObjectKey> = if keep { before.clone() } else { BTreeSet::new() };
         for Decoded { key, source, digest, outcome } in objects {
             now.insert(key.clone());
             let slot = self.slots.entry(key).or_insert_with(|| Slot {
                 holder: file.clone(),
-                claims: BTreeMap::new(),
+                claims: Vec::new(),
                 until: None,
                 in_force: None,
             });
-            slot.claims.insert(file.clone(), Claim { source, digest, outcome });
+            slot.put(Claim { source, digest, outcome });
         }
         for key in before.difference(&now) {
             if let Some(slot) = self.slots.get_mut(key) {
-                slot.claims.remove(file);
+                slot.claims.retain(|claim| claim.source.file != *file);
             }
         }
         let touched = &before | &now;
         if !now.is_empty() {
-            self.by_file.insert(file.clone(), now);
+            self.by_file.insert(file.clone(), now.into_iter().collect());
         }
         touched
     }
@@ -72,7 +74,7 @@ impl Claims {
     /// refusal changed.
     pub(super) fn settle(&mut self, key: &ObjectKey, now: Instant, store: &mut Arc<Store>) -> bool {
         let Some(slot) = self.slots.get_mut(key) else { return false };
-        let present = slot.claims.contains_key(&slot.holder);
+        let present = slot.held().is_some();
         if let Some(until) = slot.until.take_if(|until| present || *until <= now) {
             self.vanishing.remove(&(until, key.clone()));
             if !present && !slot.hand_over() {
@@ -119,12 +121,8 @@ impl Claims {
         let mut problems = Vec::new();
         for key in &self.contested {
             let Some(slot) = self.slots.get(key) else { continue };
-            let Some((first, held)) =
-                slot.claims.get_key_value(&slot.holder).or_else(|| slot.claims.first_key_value())
-            else {
-                continue;
-            };
-            for (_, claim) in slot.claims.iter().filter(|(file, _)| *file != first) {
+            let Some(held) = slot.held().or_else(|| slot.claims.first()) else { continue };
+            for claim in slot.claims.iter().filter(|claim| claim.source.file != held.source.file) {
                 problems.push(Problem::error(second(&held.source)).at(claim.source.clone()).of(key.clone()));
             }
         }
@@ -133,15 +131,33 @@ impl Claims {
 }
 
 impl Slot {
+    /// The claim of the holder, unless it is gone.
+    fn held(&self) -> Option<&Claim> {
+        self.claims.iter().find(|claim| claim.source.file == self.holder)
+    }
+
+    /// Takes a claim in place of the same file's one before.
+    fn put(&mut self, claim: Claim) {
+        match self.claims.binary_search_by(|known| known.source.file.cmp(&claim.source.file)) {
+            Ok(at) => self.claims[at] = claim,
+            Err(at) => {
+                self.claims.reserve_exact(1);
+                self.claims.insert(at, claim);
+            }
+        }
+    }
+
     /// The first of the remaining claimants becomes the holder. False if there is none.
     fn hand_over(&mut self) -> bool {
-        let Some(next) = self.claims.keys().next() else { return false };
-        self.holder = next.clone();
+        let Some(next) = self.claims.first() else { return false };
+        self.holder = next.source.file.clone();
         true
     }
 
     fn put_in_force(&mut self, key: &ObjectKey, store: &mut Arc<Store>) -> bool {
-        let Some(claim) = self.claims.get(&self.holder) else { return false };
+        let Some(claim) = self.claims.iter().find(|claim| claim.source.file == self.holder) else {
+            return false;
+        };
         match &claim.outcome {
             Outcome::Good(_) if self.in_force == Some(claim.digest) => {
                 if store.source(key) != Some(&claim.source) {
@@ -150,13 +166,13 @@ impl Slot {
                 false
             }
             Outcome::Good(object) => {
-                Arc::make_mut(store).apply(object.clone(), Some(claim.source.clone()));
+                Arc::make_mut(store).put(key.clone(), object.clone(), Some(claim.source.clone()));
                 self.in_force = Some(claim.digest);
                 true
             }
             // The last good version stays in force.
             Outcome::Bad(_) if self.in_force.is_some() => false,
-            Outcome::Bad(Some(refused)) => Arc::make_mut(store).refuse(refused.clone()),
+            Outcome::Bad(Some(refused)) => Arc::make_mut(store).refuse(Refused::clone(refused)),
             Outcome::Bad(None) => false,
         }
     }

@@ -25,6 +25,8 @@ pub(crate) struct BackendPolicies {
     states: Vec<State>,
     /// What each BackendTLSPolicy came to, kept while it is the same.
     known: HashMap<ObjectKey, Arc<UpstreamTls>>,
+    /// The retry budget of the last good version of each XBackendTrafficPolicy.
+    budgets: HashMap<ObjectKey, RetryBudget>,
     revisions: Option<[u64; 5]>,
 }
 
@@ -127,6 +129,7 @@ impl BackendPolicies {
                 conditions: state.conditions(|service| uses.contains(&(gateway.clone(), service.clone()))),
                 attached_routes: None,
                 supported_kinds: Vec::new(),
+                attached_listener_sets: None,
             }));
         }
         statuses

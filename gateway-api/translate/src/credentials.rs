@@ -25,6 +25,7 @@ const AUTHORITIES: &str = "ca.crt";
 #[derive(Debug)]
 pub(crate) struct Credentials {
     check_key_pair: fn(&KeyPair) -> Result<(), String>,
+    lapsed: fn(&KeyPair) -> Option<String>,
     check_authorities: fn(&[Vec<u8>]) -> Result<(), String>,
     pairs: Cache<Secret, KeyPair>,
     of_secrets: Cache<Secret, Authorities>,
@@ -36,6 +37,7 @@ impl Credentials {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             check_key_pair: options.check_key_pair,
+            lapsed: options.certificate_lapsed,
             check_authorities: options.check_authorities,
             pairs: Cache::default(),
             of_secrets: Cache::default(),
@@ -63,6 +65,12 @@ impl Credentials {
             check(&pair)?;
             Ok(pair)
         })
+    }
+
+    /// What is to be said of the time that a certificate is valid for. It is asked anew each time:
+    /// it changes without its object.
+    pub(crate) fn lapsed(&self, pair: &KeyPair) -> Option<String> {
+        (self.lapsed)(pair)
     }
 
     /// `ca.crt` of a Secret or ConfigMap, or why it has none that can be used.

@@ -1,4 +1,4 @@
-//! Gateways: what they listen on, and whom each listener lets in.
+//! Gateways and their ListenerSets: what they listen on, and whom each listener lets in.
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -16,12 +16,25 @@ use crate::status::{Condition, Part, Reason, Status};
 pub(crate) mod allowed;
 mod conflicts;
 mod listener;
+mod sets;
 #[cfg(test)]
 mod tests;
 mod tls;
 
 pub(crate) use listener::{Listener, ListenerKey, Protocol};
+use sets::SetState;
+pub(crate) use sets::parent as parent_of_set;
 
+/// The kinds that Gateways are read from.
+const READ: [Kind; 7] = [
+    Kind::Gateway,
+    Kind::GatewayClass,
+    Kind::ListenerSet,
+    Kind::Namespace,
+    Kind::Secret,
+    Kind::ConfigMap,
+    Kind::ReferenceGrant,
+];
 /// `spec.controllerName` of the GatewayClasses whose Gateways are ours.
 pub const CONTROLLER: &str = "weir.dev/gateway";
 
@@ -30,8 +43,10 @@ pub const CONTROLLER: &str = "weir.dev/gateway";
 pub(crate) struct GatewayState {
     /// The Gateway.
     pub(crate) key: ObjectKey,
-    /// Its listeners, served or not.
+    /// Its own listeners, served or not.
     pub(crate) listeners: Vec<Listener>,
+    /// Its ListenerSets, the oldest first.
+    sets: Vec<SetState>,
     /// The addresses it asks for; `None` alone for every address of the node.
     addresses: Vec<Option<IpAddr>>,
     /// `spec.tls`.
@@ -46,15 +61,16 @@ pub(crate) struct GatewayState {
 #[derive(Debug, Default)]
 pub(crate) struct Gateways {
     ours: HashMap<ObjectKey, GatewayState>,
+    /// Where the ListenerSets of ours are: the Gateway and the place among its sets.
+    sets: HashMap<ObjectKey, (ObjectKey, usize)>,
     ignored: Vec<(ObjectKey, Problems)>,
-    revisions: Option<[u64; 5]>,
+    revisions: Option<[u64; 7]>,
 }
 
 impl Gateways {
     /// Takes in what changed.
     pub(crate) fn update(&mut self, store: &Store, credentials: &mut Credentials) {
-        let read = [Kind::Gateway, Kind::GatewayClass, Kind::Secret, Kind::ConfigMap, Kind::ReferenceGrant];
-        let revisions = read.map(|kind| store.revision(kind));
+        let revisions = READ.map(|kind| store.revision(kind));
         if self.revisions.replace(revisions) == Some(revisions) {
             return;
         }
@@ -75,10 +91,45 @@ impl Gateways {
                 }
             }
         }
+        self.add_sets(&mut ours, store, credentials);
         // The oldest keeps what several claim.
         ours.sort_by(|a, b| (a.created, &a.key).cmp(&(b.created, &b.key)));
         conflicts::between(&mut ours);
         self.ours = ours.into_iter().map(|state| (state.key.clone(), state)).collect();
+        self.sets.clear();
+        for state in self.ours.values() {
+            let sets = state.sets.iter().enumerate();
+            self.sets.extend(sets.map(|(at, set)| (set.key.clone(), (state.key.clone(), at))));
+        }
+    }
+
+    /// Adds each ListenerSet to its Gateway. What names none is reported; what names another's is
+    /// another's.
+    fn add_sets(&mut self, ours: &mut [GatewayState], store: &Store, credentials: &mut Credentials) {
+        let places: HashMap<ObjectKey, usize> =
+            ours.iter().enumerate().map(|(at, state)| (state.key.clone(), at)).collect();
+        for entry in store.listener_sets().iter() {
+            let found = sets::parent(entry).and_then(|key| {
+                let gateway = store.gateways().get(&key.namespace, &key.name);
+                gateway.ok_or_else(|| format!("there is no {key}"))
+            });
+            match found {
+                Ok(gateway) => {
+                    let Some(at) = places.get(&gateway.key) else { continue };
+                    let old = self.set(&entry.key);
+                    ours[*at].add(&gateway.object, entry, old, store, credentials);
+                }
+                Err(message) => {
+                    let mut problems = Vec::new();
+                    report::error(&mut problems, "spec.parentRef", message);
+                    self.ignored.push((entry.key.clone(), problems));
+                }
+            }
+        }
+        for GatewayState { listeners, sets, .. } in ours {
+            sets.sort_by(|a, b| (a.created, &a.key).cmp(&(b.created, &b.key)));
+            conflicts::with_sets(listeners, sets);
+        }
     }
 
     /// A Gateway of ours.
@@ -86,12 +137,18 @@ impl Gateways {
         self.ours.get(key)
     }
 
+    /// A ListenerSet of a Gateway of ours.
+    pub(crate) fn set(&self, key: &ObjectKey) -> Option<&SetState> {
+        let (gateway, at) = self.sets.get(key)?;
+        self.ours.get(gateway)?.sets.get(*at)
+    }
+
     /// The listeners in force by address, most specific hostname first, with their Gateways.
     pub(crate) fn by_address(&self) -> HashMap<GatewayAddr, Vec<(&GatewayState, &Listener)>> {
         let mut by_address: HashMap<GatewayAddr, Vec<(&GatewayState, &Listener)>> = HashMap::new();
-        for (state, listener) in self.ours.values().flat_map(|s| s.listeners.iter().map(move |l| (s, l))) {
+        for (state, listener) in self.ours.values().flat_map(|s| s.all().map(move |l| (s, l))) {
             if listener.refused.is_none() {
-                for ip in state.addresses_of(listener) {
+                for ip in listener.addresses(&state.addresses) {
                     by_address.entry(ip).or_default().push((state, listener));
                 }
             }
@@ -105,28 +162,37 @@ impl Gateways {
 
     /// What is wrong with Gateways.
     pub(crate) fn problems<'s>(&'s self, store: &'s Store) -> impl Iterator<Item = Problem> + 's {
-        let ours = self.ours.values().map(|state| (&state.key, &state.problems));
+        let ours = self.ours.values().flat_map(|state| {
+            let sets = state.sets.iter().map(|set| (&set.key, &set.problems));
+            sets.chain([(&state.key, &state.problems)])
+        });
         let ignored = self.ignored.iter().map(|(key, problems)| (key, problems));
         ours.chain(ignored).flat_map(move |(key, problems)| report::placed(problems, key, store))
     }
 
-    /// The status of each Gateway and listener. `attached` counts the routes of a listener.
-    pub(crate) fn statuses(&self, attached: impl Fn(&ListenerKey) -> usize) -> Vec<Status> {
+    /// The status of each Gateway, ListenerSet and listener. `attached` counts the routes of a
+    /// listener.
+    pub(crate) fn statuses(&self, attached: impl Fn(&Arc<ListenerKey>) -> usize) -> Vec<Status> {
+        let whole = |object: &ObjectKey, conditions, sets| Status {
+            object: object.clone(),
+            part: Part::Whole,
+            conditions,
+            attached_routes: None,
+            supported_kinds: Vec::new(),
+            attached_listener_sets: sets,
+        };
         let mut statuses = Vec::new();
         for state in self.ours.values() {
-            statuses.push(Status {
-                object: state.key.clone(),
-                part: Part::Whole,
-                conditions: state.conditions(),
-                attached_routes: None,
-                supported_kinds: Vec::new(),
-            });
-            statuses.extend(state.listeners.iter().map(|listener| Status {
-                object: state.key.clone(),
+            let sets = state.sets.iter().filter(|set| set.is_accepted()).count();
+            statuses.push(whole(&state.key, state.conditions(), Some(sets)));
+            statuses.extend(state.sets.iter().map(|set| whole(&set.key, set.conditions(), None)));
+            statuses.extend(state.all().map(|listener| Status {
+                object: listener.key.owner().clone(),
                 part: Part::Listener(listener.key.name.clone()),
                 conditions: listener.conditions(),
                 attached_routes: Some(attached(&listener.key)),
                 supported_kinds: listener.allowed.kinds.clone(),
+                attached_listener_sets: None,
             }));
         }
         statuses
@@ -139,10 +205,9 @@ impl GatewayState {
         self.tls.backend.as_ref()?.as_ref().ok()
     }
 
-    /// Where a listener listens.
-    fn addresses_of(&self, listener: &Listener) -> impl Iterator<Item = GatewayAddr> + '_ {
-        let (port, transport) = (listener.port, listener.protocol.transport());
-        self.addresses.iter().map(move |ip| GatewayAddr { ip: *ip, port, transport })
+    /// Its own listeners and those of its sets.
+    fn all(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.iter().chain(self.sets.iter().flat_map(|set| &set.listeners))
     }
 
     /// The conditions of the whole.
@@ -188,6 +253,7 @@ fn gateway(
     let mut state = GatewayState {
         key: entry.key.clone(),
         listeners: Vec::new(),
+        sets: Vec::new(),
         addresses: Vec::new(),
         tls: tls::GatewayWide::default(),
         refused: None,
@@ -196,13 +262,14 @@ fn gateway(
     };
     addresses(&entry.object, &mut state);
     for (index, object) in spec.listeners.iter().enumerate() {
-        let mut listener = Listener::read(&entry.key, index, object, &mut state.problems);
+        let key = ListenerKey { gateway: entry.key.clone(), set: None, name: (&*object.name).into() };
+        let mut listener = Listener::read(key, index, object, &mut state.problems);
         listener.refused = listener.refused.or(state.refused);
         state.listeners.push(listener);
     }
     conflicts::within(&mut state.listeners, &mut state.problems);
     let problems = &mut state.problems;
-    let mut reader = tls::Reader { gateway: &entry.key, store, credentials, problems };
+    let mut reader = tls::Reader { object: &entry.key, store, credentials, problems };
     state.tls = reader.gateway(spec.tls.as_ref());
     for (object, listener) in spec.listeners.iter().zip(&mut state.listeners) {
         let before = old.and_then(|old| old.listeners.iter().find(|known| known.key == listener.key));

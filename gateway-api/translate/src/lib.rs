@@ -46,7 +46,9 @@ pub struct Options {
     /// Whether a certificate chain and its key can be used; the error says why not. What is
     /// refused here is reported on the Gateway that names it.
     pub check_key_pair: fn(&KeyPair) -> Result<(), String>,
-    /// The same for authorities, DER certificates.
+    /// What is to be said of the time that a certificate is valid for. It is in use all the same.
+    pub certificate_lapsed: fn(&KeyPair) -> Option<String>,
+    /// The same as `check_key_pair` for authorities, DER certificates.
     pub check_authorities: fn(&[Vec<u8>]) -> Result<(), String>,
 }
 
@@ -57,6 +59,7 @@ impl Default for Options {
             cluster_name: String::new(),
             node: None,
             check_key_pair: |_| Ok(()),
+            certificate_lapsed: |_| None,
             check_authorities: |_| Ok(()),
         }
     }
@@ -94,6 +97,7 @@ pub struct Translator {
     tls_routes: routes::Routes<TlsRoute>,
     tcp_routes: routes::Routes<TcpRoute>,
     udp_routes: routes::Routes<UdpRoute>,
+    conflicts: routes::Conflicts,
     tables: tables::Tables,
     published: publish::Published,
 }
@@ -114,6 +118,7 @@ impl Translator {
             tls_routes: routes::Routes::default(),
             tcp_routes: routes::Routes::default(),
             udp_routes: routes::Routes::default(),
+            conflicts: routes::Conflicts::default(),
             tables: tables::Tables::default(),
             published: publish::Published::default(),
             options,
@@ -143,6 +148,7 @@ impl Translator {
         let context = routes::Context { store, services: &self.services, gateways: &self.gateways };
         self.http_routes.update(context, &mut self.tables);
         self.grpc_routes.update(context, &mut self.tables);
+        self.conflicts.settle(&mut self.http_routes, &mut self.grpc_routes, &mut self.tables);
         self.tls_routes.update(context, &mut self.tables);
         self.tcp_routes.update(context, &mut self.tables);
         self.udp_routes.update(context, &mut self.tables);

@@ -17,8 +17,9 @@ use crate::tables::{TableKey, Tables};
 pub(crate) struct Published {
     snapshot: Arc<Snapshot>,
     frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
+    datagram_frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
     gateways: Arc<HashMap<GatewayAddr, Arc<GatewayPort>>>,
-    listeners: HashMap<ListenerKey, Arc<Listener>>,
+    listeners: HashMap<Arc<ListenerKey>, Arc<Listener>>,
     services: Option<u64>,
     no_routes: Arc<RouteTable>,
     no_names: Arc<SniTable>,
@@ -31,6 +32,9 @@ impl Published {
         let changed = tables.take_changed();
         let revision = services.revision();
         if std::mem::replace(&mut self.services, revision) == revision {
+            if !changed.iter().any(|key| matches!(key, TableKey::Service(_))) {
+                return;
+            }
             let touched =
                 services.frontends().iter().filter(|(_, id)| changed.contains(&TableKey::Service(**id)));
             let touched: Vec<_> = touched.map(|(address, id)| (*address, *id)).collect();
@@ -40,13 +44,18 @@ impl Published {
             }
             return;
         }
-        let built: HashMap<_, _> = services
-            .frontends()
-            .iter()
-            .map(|(address, id)| (*address, frontend(*id, tables, self.frontends.get(address))))
-            .collect();
-        if !same(&built, &self.frontends) {
-            self.frontends = Arc::new(built);
+        let ports = [
+            (services.frontends(), &mut self.frontends),
+            (services.datagram_frontends(), &mut self.datagram_frontends),
+        ];
+        for (found, published) in ports {
+            let built: HashMap<_, _> = found
+                .iter()
+                .map(|(address, id)| (*address, frontend(*id, tables, published.get(address))))
+                .collect();
+            if !same(&built, published) {
+                *published = Arc::new(built);
+            }
         }
     }
 
@@ -76,7 +85,10 @@ impl Published {
     fn listener(&self, gateway: &GatewayState, from: &gateways::Listener, tables: &Tables) -> Arc<Listener> {
         let fresh = Listener {
             gateway: crate::report::object_ref(&from.key.gateway),
-            name: from.key.name.clone(),
+            name: match &from.key.set {
+                None => from.key.name.clone(),
+                Some(set) => format!("{}/{}/{}", set.namespace, set.name, from.key.name).into(),
+            },
             hostname: from.hostname.clone(),
             protocol: self.protocol(from, tables),
             backend_certificate: gateway.backend_certificate().cloned(),
@@ -109,6 +121,7 @@ impl Published {
     /// Completes a Snapshot and numbers it; the last one if nothing differs.
     pub(crate) fn snapshot(&mut self, mut next: Snapshot) -> Arc<Snapshot> {
         next.frontends = self.frontends.clone();
+        next.datagram_frontends = self.datagram_frontends.clone();
         next.gateways = self.gateways.clone();
         let last = &self.snapshot;
         let nothing_new = Arc::ptr_eq(&last.identities, &next.identities)
@@ -117,6 +130,7 @@ impl Published {
             && Arc::ptr_eq(&last.policies, &next.policies)
             && Arc::ptr_eq(&last.backends, &next.backends)
             && Arc::ptr_eq(&last.frontends, &next.frontends)
+            && Arc::ptr_eq(&last.datagram_frontends, &next.datagram_frontends)
             && Arc::ptr_eq(&last.gateways, &next.gateways)
             && last.node_addresses == next.node_addresses
             && (&last.node, &last.zone) == (&next.node, &next.zone);

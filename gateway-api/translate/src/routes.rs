@@ -8,13 +8,14 @@ use objects::route::Route;
 use objects::{Entry, Kind, ObjectKey, Problem, Store};
 
 use crate::gateways::Gateways;
-use crate::report::{self, Problems};
+use crate::report::{self, Problems, created};
 use crate::seen::Seen;
 use crate::services::Services;
 use crate::status::{Condition, Part, Reason, Status};
 use crate::tables::{Attachment, Entries, TableKey, Tables};
 
 mod compile;
+mod conflicts;
 mod filters;
 mod grpc;
 mod http;
@@ -25,7 +26,19 @@ mod stream;
 mod tests;
 
 use compile::{Compiled, Compiler};
+pub(crate) use conflicts::Conflicts;
+use conflicts::{Claim, Lost};
 use parents::Outcome;
+
+/// The kinds that decide, with the route, what becomes of it.
+const NAMED: [Kind; 6] = [
+    Kind::Service,
+    Kind::Gateway,
+    Kind::GatewayClass,
+    Kind::ListenerSet,
+    Kind::ReferenceGrant,
+    Kind::Namespace,
+];
 
 /// A kind of route: all that differs between kinds.
 pub(crate) trait RouteKind: Route {
@@ -51,7 +64,7 @@ pub(crate) struct Routes<T> {
     states: HashMap<ObjectKey, RouteState<T>>,
     problems: BTreeMap<ObjectKey, Problems>,
     revision: Option<u64>,
-    surroundings: Option<[u64; 5]>,
+    surroundings: Option<[u64; 6]>,
 }
 
 /// One route.
@@ -67,6 +80,8 @@ struct RouteState<T> {
     parents: Vec<Outcome>,
     /// Where it is attached.
     attachments: Vec<Attachment>,
+    /// In which of those tables it does not count.
+    lost: Vec<Lost>,
 }
 
 impl<T> Default for Routes<T> {
@@ -85,8 +100,7 @@ impl<T: RouteKind> Routes<T> {
     /// Takes in what changed and brings the tables up to date.
     pub(crate) fn update(&mut self, context: Context<'_>, tables: &mut Tables) {
         let store = context.store;
-        let named = [Kind::Service, Kind::Gateway, Kind::GatewayClass, Kind::ReferenceGrant, Kind::Namespace];
-        let surroundings = Some(named.map(|kind| store.revision(kind)));
+        let surroundings = Some(NAMED.map(|kind| store.revision(kind)));
         let moved = std::mem::replace(&mut self.surroundings, surroundings) != surroundings;
         let revision = Some(store.revision(T::KIND));
         let changed = std::mem::replace(&mut self.revision, revision) != revision;
@@ -110,13 +124,38 @@ impl<T: RouteKind> Routes<T> {
         let old = self.states.remove(&entry.key);
         let new = RouteState::next(old.as_ref(), entry, context);
         retable(tables, old.as_ref(), Some(&new));
-        let problems = new.problems();
-        if problems.is_empty() {
-            self.problems.remove(&entry.key);
-        } else {
-            self.problems.insert(entry.key.clone(), problems);
-        }
+        note(&mut self.problems, &entry.key, &new);
         self.states.insert(entry.key.clone(), new);
+    }
+
+    /// The routes that are attached to a table.
+    fn claims(&self, table: &TableKey) -> impl Iterator<Item = Claim<'_>> {
+        self.states.iter().filter_map(move |(route, state)| {
+            let created = created(state.good.as_ref()?.object.metadata());
+            let at = state.attachments.iter().find(|at| at.table == *table)?;
+            Some(Claim { route, created, hostnames: &at.hostnames })
+        })
+    }
+
+    /// Takes the routes that lose at a table out of it, and those that no longer do back in.
+    fn lose(&mut self, table: &TableKey, losers: &HashMap<ObjectKey, ObjectKey>, tables: &mut Tables) {
+        for (key, state) in &mut self.states {
+            let old = state.lost.iter().position(|lost| lost.table == *table);
+            let new = losers.get(key).map(|to| Lost { table: table.clone(), to: to.clone() });
+            if old.is_none() && new.is_none() {
+                continue;
+            }
+            let place = state.attachments.iter().find(|at| at.table == *table);
+            let Some((place, entries)) = place.zip(state.entries()) else { continue };
+            match (old.is_some(), new.is_some()) {
+                (false, true) => tables.detach(place, entries),
+                (true, false) => tables.attach(place, entries),
+                _ => {}
+            }
+            state.lost.retain(|lost| lost.table != *table);
+            state.lost.extend(new);
+            note(&mut self.problems, key, state);
+        }
     }
 
     /// What is wrong with routes.
@@ -127,7 +166,7 @@ impl<T: RouteKind> Routes<T> {
     /// Gateways with the Services that their routes lead to.
     pub(crate) fn uses(&self) -> impl Iterator<Item = (ObjectKey, ObjectKey)> + '_ {
         self.states.values().flat_map(|state| {
-            let gateways = state.attachments.iter().filter_map(|at| match &at.table {
+            let gateways = state.places().filter_map(|at| match &at.table {
                 TableKey::Listener(listener) => Some(listener.gateway.clone()),
                 TableKey::Service(_) => None,
             });
@@ -146,7 +185,14 @@ impl<T: RouteKind> Routes<T> {
                 let conditions = state.conditions(outcome)?;
                 let object = key.clone();
                 let part = Part::Parent(at);
-                Some(Status { object, part, conditions, attached_routes: None, supported_kinds: Vec::new() })
+                Some(Status {
+                    object,
+                    part,
+                    conditions,
+                    attached_routes: None,
+                    supported_kinds: Vec::new(),
+                    attached_listener_sets: None,
+                })
             })
         })
     }
@@ -177,7 +223,27 @@ impl<T: RouteKind> RouteState<T> {
                 attachments.push(attachment.clone());
             }
         }
-        Self { seen: entry.object.clone(), refused, good, parents, attachments }
+        attachments.shrink_to_fit();
+        // Until the conflicts are settled again, which they are if the table changes.
+        let is_same = |old: &&Self| match (&old.good, &good) {
+            (Some(old), Some(new)) => Arc::ptr_eq(&old.object, &new.object),
+            _ => false,
+        };
+        let lost = old.filter(is_same).map_or_else(Vec::new, |old| {
+            let is_kept = |at: &Attachment| old.attachments.contains(at) && attachments.contains(at);
+            let kept = |lost: &&Lost| old.attachments.iter().any(|at| at.table == lost.table && is_kept(at));
+            old.lost.iter().filter(kept).cloned().collect()
+        });
+        Self { seen: entry.object.clone(), refused, good, parents, attachments, lost }
+    }
+
+    /// Where it counts.
+    fn places(&self) -> impl Iterator<Item = &Attachment> {
+        self.attachments.iter().filter(|at| self.lost_at(at).is_none())
+    }
+
+    fn lost_at(&self, at: &Attachment) -> Option<&Lost> {
+        self.lost.iter().find(|lost| lost.table == at.table)
     }
 
     fn entries(&self) -> Option<&Entries> {
@@ -188,6 +254,11 @@ impl<T: RouteKind> RouteState<T> {
         let parents = self.parents.iter().enumerate().filter_map(|(at, parent)| parent.problem(at));
         let mut problems = self.refused.clone();
         problems.extend(parents);
+        for (at, parent) in self.parents.iter().enumerate() {
+            for lost in parent.attachments().iter().filter_map(|place| self.lost_at(place)) {
+                report::error(&mut problems, format!("spec.parentRefs[{at}]"), lost.message());
+            }
+        }
         for (reference, unresolved) in self.good.iter().flat_map(Compiled::unresolved) {
             let message =
                 format!("{} ({}): its share is answered with 500", unresolved.message, unresolved.reason);
@@ -201,7 +272,13 @@ impl<T: RouteKind> RouteState<T> {
         let accepted = match outcome {
             Outcome::Foreign => return None,
             _ if !self.refused.is_empty() => Condition::new("Accepted", false, Reason::UnsupportedValue),
-            Outcome::Attached(_) => Condition::new("Accepted", true, Reason::Accepted),
+            Outcome::Attached(places) => {
+                let lost: Vec<&Lost> = places.iter().filter_map(|at| self.lost_at(at)).collect();
+                match lost.first().filter(|_| lost.len() == places.len()) {
+                    Some(lost) => Condition::new("Accepted", false, lost.reason()),
+                    None => Condition::new("Accepted", true, Reason::Accepted),
+                }
+            }
             Outcome::Refused { reason, .. } => Condition::new("Accepted", false, *reason),
         };
         let unresolved = self.good.iter().flat_map(Compiled::unresolved).next();
@@ -213,10 +290,20 @@ impl<T: RouteKind> RouteState<T> {
     }
 }
 
+/// Keeps what is wrong with a route.
+fn note<T: RouteKind>(all: &mut BTreeMap<ObjectKey, Problems>, key: &ObjectKey, state: &RouteState<T>) {
+    let problems = state.problems();
+    if problems.is_empty() {
+        all.remove(key);
+    } else {
+        all.insert(key.clone(), problems);
+    }
+}
+
 /// Moves a route from its old places to its new ones; where nothing changed nothing is touched.
 fn retable<T: RouteKind>(tables: &mut Tables, old: Option<&RouteState<T>>, new: Option<&RouteState<T>>) {
-    let old_places = old.map_or(&[][..], |state| &state.attachments);
-    let new_places = new.map_or(&[][..], |state| &state.attachments);
+    let old_places: Vec<&Attachment> = old.into_iter().flat_map(RouteState::places).collect();
+    let new_places: Vec<&Attachment> = new.into_iter().flat_map(RouteState::places).collect();
     let (old, new) = (old.and_then(RouteState::entries), new.and_then(RouteState::entries));
     let same = old.zip(new).is_some_and(|(old, new)| old.is_same(new));
     for place in old_places.iter().filter(|place| !same || !new_places.contains(place)) {

@@ -1,5 +1,6 @@
 //! What changed in one kind's objects since the last look.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use objects::{Entry, ObjectKey, Table};
@@ -7,13 +8,14 @@ use objects::{Entry, ObjectKey, Table};
 #[cfg(test)]
 mod tests;
 
-/// The objects of one kind as they were last, in the store's order.
+/// The objects of one kind as they were last.
 #[derive(Debug)]
 pub(crate) struct Seen<T> {
-    objects: Vec<(ObjectKey, Arc<T>)>,
+    objects: BTreeMap<ObjectKey, Arc<T>>,
+    revision: u64,
 }
 
-/// The difference between two looks. A changed object is in both lists.
+/// The difference between two looks, each list in the order of names. A changed object is in both.
 #[derive(Debug)]
 pub(crate) struct Diff<'s, T> {
     /// Objects that are new or changed, as they are now.
@@ -24,34 +26,44 @@ pub(crate) struct Diff<'s, T> {
 
 impl<T> Default for Seen<T> {
     fn default() -> Self {
-        Self { objects: Vec::new() }
+        Self { objects: BTreeMap::new(), revision: 0 }
     }
 }
 
 impl<T> Seen<T> {
-    /// Compares with a table and remembers it. Both are in order, so one walk does; an object
-    /// that did not change is the same `Arc` and costs no comparison of names.
+    /// Compares with a table and remembers it. Looks only at what the table says has changed, as
+    /// long as it remembers.
     pub(crate) fn diff<'s>(&mut self, table: &'s Table<T>) -> Diff<'s, T> {
-        let (mut fresh, mut stale) = (Vec::new(), Vec::new());
-        let mut objects = Vec::with_capacity(table.len());
-        let mut before = std::mem::take(&mut self.objects).into_iter().peekable();
-        for entry in table.iter() {
-            let is_same = |object: &Arc<T>| Arc::ptr_eq(object, &entry.object);
-            let is_gone = |(key, object): &(ObjectKey, _)| !is_same(object) && *key < entry.key;
-            while let Some(gone) = before.next_if(is_gone) {
-                stale.push(gone);
+        let changed: BTreeSet<ObjectKey> = match table.changed_since(self.revision) {
+            Some(changed) => changed.cloned().collect(),
+            None => self.differing(table),
+        };
+        self.revision = table.revision();
+        let mut diff = Diff { fresh: Vec::new(), stale: Vec::new() };
+        for key in changed {
+            let now = table.get(&key.namespace, &key.name);
+            let before = self.objects.get(&key);
+            // It may have changed and changed back.
+            if before.map(Arc::as_ptr) == now.map(|entry| Arc::as_ptr(&entry.object)) {
+                continue;
             }
-            match before.next_if(|(key, object)| is_same(object) || *key == entry.key) {
-                Some(known) if is_same(&known.1) => objects.push(known),
-                changed => {
-                    stale.extend(changed);
-                    fresh.push(entry);
-                    objects.push((entry.key.clone(), entry.object.clone()));
-                }
-            }
+            let before = match now {
+                Some(entry) => self.objects.insert(key.clone(), entry.object.clone()),
+                None => self.objects.remove(&key),
+            };
+            diff.fresh.extend(now);
+            diff.stale.extend(before.map(|object| (key, object)));
         }
-        stale.extend(before);
-        self.objects = objects;
-        Diff { fresh, stale }
+        diff
+    }
+
+    /// The names of all that differ.
+    fn differing(&self, table: &Table<T>) -> BTreeSet<ObjectKey> {
+        let is_known = |entry: &&Entry<T>| {
+            self.objects.get(&entry.key).is_some_and(|known| Arc::ptr_eq(known, &entry.object))
+        };
+        let fresh = table.iter().filter(|entry| !is_known(entry)).map(|entry| &entry.key);
+        let gone = self.objects.keys().filter(|key| table.get(&key.namespace, &key.name).is_none());
+        fresh.chain(gone).cloned().collect()
     }
 }

@@ -36,6 +36,7 @@ pub(crate) struct Services {
     slices: HashMap<ObjectKey, BTreeMap<ObjectKey, Arc<EndpointSlice>>>,
     backends: Arc<HashMap<BackendId, Arc<Backend>>>,
     frontends: HashMap<SocketAddr, BackendId>,
+    datagram_frontends: HashMap<SocketAddr, BackendId>,
     /// Problems of Services, of EndpointSlices, and of Services that claim one address.
     problems: [BTreeMap<ObjectKey, Problems>; 3],
     revisions: Option<(u64, u64)>,
@@ -134,7 +135,12 @@ impl Services {
         &self.backends
     }
 
-    /// Service ports by ClusterIP and port.
+    /// Service ports of UDP by ClusterIP and port.
+    pub(crate) fn datagram_frontends(&self) -> &HashMap<SocketAddr, BackendId> {
+        &self.datagram_frontends
+    }
+
+    /// Service ports of TCP by ClusterIP and port.
     pub(crate) fn frontends(&self) -> &HashMap<SocketAddr, BackendId> {
         &self.frontends
     }
@@ -249,6 +255,7 @@ impl Services {
     /// several claim.
     fn address(&mut self, store: &Store) {
         self.frontends.clear();
+        self.datagram_frontends.clear();
         self.problems[2].clear();
         for entry in store.services().iter() {
             let Some(known) = self.known.get(&entry.key) else { continue };
@@ -258,10 +265,13 @@ impl Services {
                     report::error(&mut problems, field, format!("{text:?} is not an IP address"));
                     continue;
                 };
-                // UDP to a ClusterIP is left to the cluster's own balancing.
-                for port in known.ports.iter().filter(|port| port.transport == Protocol::Tcp) {
+                for port in &known.ports {
                     let address = SocketAddr::new(ip, port.port);
-                    let owner = *self.frontends.entry(address).or_insert(port.id);
+                    let of_transport = match port.transport {
+                        Protocol::Udp => &mut self.datagram_frontends,
+                        _ => &mut self.frontends,
+                    };
+                    let owner = *of_transport.entry(address).or_insert(port.id);
                     if let Some(other) = self.backends.get(&owner).filter(|_| owner != port.id) {
                         let message = format!("{address} belongs to {} already", other.service);
                         report::error(&mut problems, field.clone(), message);

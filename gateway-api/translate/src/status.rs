@@ -18,6 +18,8 @@ pub struct Status {
     pub attached_routes: Option<usize>,
     /// `status.listeners[].supportedKinds`; empty for other parts.
     pub supported_kinds: Vec<Kind>,
+    /// `status.attachedListenerSets` of a Gateway; `None` for other parts.
+    pub attached_listener_sets: Option<usize>,
 }
 
 /// The part of an object that a [`Status`] is about.
@@ -27,7 +29,7 @@ pub enum Part {
     Whole,
     /// `spec.parentRefs[n]` of a route.
     Parent(usize),
-    /// The listener of this name of a Gateway.
+    /// The listener of this name of a Gateway or ListenerSet.
     Listener(Arc<str>),
     /// The entry of `status.ancestors` for this Gateway, of a policy.
     Ancestor(ObjectKey),
@@ -71,7 +73,9 @@ pub enum Reason {
     NoMatchingListenerHostname,
     NoMatchingParent,
     NoValidCACertificate,
+    NotAllowed,
     NotAllowedByListeners,
+    ParentNotAccepted,
     PortUnavailable,
     Programmed,
     ProtocolConflict,

@@ -13,7 +13,7 @@ use crate::gateways::ListenerKey;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum TableKey {
     /// A listener's.
-    Listener(ListenerKey),
+    Listener(Arc<ListenerKey>),
     /// A Service port's.
     Service(BackendId),
 }
@@ -30,7 +30,7 @@ pub(crate) struct Attachment {
 /// What a route puts into the tables it is attached to.
 #[derive(Clone, Debug)]
 pub(crate) enum Entries {
-    /// Of an HTTPRoute or GRPCRoute: they merge with those of other routes.
+    /// Of an HTTPRoute or GRPCRoute: they merge with those of other routes of the kind.
     Http(Vec<Arc<RouteMatch>>),
     /// Of a TLSRoute, TCPRoute or UDPRoute: of several routes for one name the oldest counts.
     Stream(Claim),
@@ -57,6 +57,8 @@ pub(crate) struct Tables {
 struct HttpTable {
     routes: Arc<RouteTable>,
     attached: usize,
+    /// How many of those are GRPCRoutes.
+    grpc: usize,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +103,7 @@ impl Tables {
                     route::insert(routes, &at.hostnames, entry.clone());
                 }
                 table.attached += 1;
+                table.grpc += usize::from(is_grpc(matches));
             }
             Entries::Stream(claim) => {
                 let table = self.streams.entry(at.table.clone()).or_default();
@@ -124,6 +127,7 @@ impl Tables {
                     route::remove(routes, &at.hostnames, entry);
                 }
                 table.attached -= 1;
+                table.grpc -= usize::from(is_grpc(matches));
                 if table.attached == 0 {
                     self.http.remove(&at.table);
                 }
@@ -160,6 +164,16 @@ impl Tables {
     pub(crate) fn attached(&self, key: &TableKey) -> usize {
         let http = self.http.get(key).map_or(0, |table| table.attached);
         http + self.streams.get(key).map_or(0, |table| table.attached)
+    }
+
+    /// Whether a GRPCRoute is attached to a table.
+    pub(crate) fn has_grpc(&self, key: &TableKey) -> bool {
+        self.http.get(key).is_some_and(|table| table.grpc > 0)
+    }
+
+    /// The tables that changed since they were taken.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = &TableKey> {
+        self.changed.iter()
     }
 
     /// The tables that changed since this was asked last.
@@ -204,6 +218,11 @@ impl StreamTable {
             None => names.remove(&key),
         };
     }
+}
+
+/// Whether these are the matches of a GRPCRoute; a route has at least one.
+fn is_grpc(matches: &[Arc<RouteMatch>]) -> bool {
+    matches.first().is_some_and(|first| first.rule.grpc)
 }
 
 /// The names of an attachment; the empty one for any.

@@ -8,7 +8,7 @@ use model::route::{RouteMatch, RouteTable};
 use model::service::{Backend, Frontend};
 use objects::types::{
     BackendTlsPolicy, BackendTrafficPolicy, ConfigMap, EndpointSlice, Gateway, GatewayClass, GrpcRoute,
-    Namespace, Node, Pod, ReferenceGrant, Secret, Service,
+    ListenerSet, Namespace, Node, Pod, ReferenceGrant, Secret, Service,
 };
 use objects::{Kind, Object, ObjectKey};
 use serde_json::{Value, json};
@@ -218,6 +218,7 @@ fn typed(kind: &str, value: Value) -> Object {
         "EndpointSlice" EndpointSlice EndpointSlice,
         "GatewayClass" GatewayClass GatewayClass,
         "Gateway" Gateway Gateway,
+        "ListenerSet" ListenerSet ListenerSet,
         "HTTPRoute" HttpRoute HttpRoute,
         "GRPCRoute" GrpcRoute GrpcRoute,
         "TLSRoute" TlsRoute TlsRoute,

@@ -88,7 +88,12 @@ impl Simulation {
                 max_ejected_percent: 30,
                 ..Outlier::DEFAULT
             },
-            budget_policy: RetryBudget { percent: 10, interval: Duration::from_secs(5), min_per_second: 2 },
+            budget_policy: RetryBudget {
+                percent: 10,
+                interval: Duration::from_secs(5),
+                min_retries: 2,
+                min_interval: Duration::from_secs(1),
+            },
             caps: Caps::of(&breaker, 2),
             tiers: Tiers::new(&endpoints, Locality::Any, None, None),
             health: Default::default(),

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::IsTerminal;
-use std::net::IpAddr;
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use config::{Changes, Files, Loaded};
 use model::Snapshot;
-use objects::{Problem, Severity, Store};
-use proxy::Proxy;
+use objects::{Problem, Severity};
+use proxy::{ListenerKind, Proxy};
 use telemetry::{Collector, Format};
 use translate::{Options, Translator};
 
@@ -19,7 +19,7 @@ use crate::admin::observed::{Observed, ProblemCounts};
 use crate::cli::{Output, RunArgs};
 use crate::descriptors;
 use crate::finder::{self, Finder, Found};
-use crate::listeners::{self, GatewaySockets, Slots};
+use crate::listeners::{self, GatewaySockets, Slots, Transparents};
 use crate::live;
 use crate::output::SharedOutput;
 use crate::redirection::{Current, Redirection};
@@ -28,7 +28,8 @@ use crate::state::StateDir;
 /// Everything that serves.
 pub(crate) struct Control {
     files: Files,
-    store: Arc<Store>,
+    /// The version of the files' store that is translated.
+    version: u64,
     next_scan: Instant,
     pods: Pods,
     translator: Translator,
@@ -140,17 +141,20 @@ impl Control {
             problems.log();
             bail!("not started: what cannot be read may be a policy, and nobody can tell whose");
         }
+        let version = loaded.store.version();
+        // The store is left to the files: nothing is copied where nobody else holds it.
+        drop(loaded.store);
         let snapshot = translation.snapshot;
         let workers = workers(args);
         let mut redirection = Redirection::open(args, state, workers)?;
         let transparent = match redirection {
-            Some(_) => listeners::transparent(&slots, workers).context("transparent listeners")?,
-            None => Vec::new(),
+            Some(_) => Transparents::take(&slots, workers).context("transparent listeners")?,
+            None => Transparents::default(),
         };
         let mut gateways = GatewaySockets::new(slots, workers, redirection.is_some());
         let sockets = gateways.reconcile(&snapshot);
         problems.sockets = listeners::problems(&sockets.failed);
-        let lists = listeners::by_worker(workers, &transparent, sockets.added)?;
+        let lists = listeners::by_worker(workers, &transparent.connections, sockets.added)?;
         let (writers, readers) = (0..=workers).map(|_| telemetry::ring(RING)).unzip();
         let mut writers: Vec<telemetry::Writer> = writers;
         let kernel_writer = writers.pop().context("one more ring than workers")?;
@@ -158,22 +162,21 @@ impl Control {
         let limits = descriptors::limits(workers);
         let config = proxy::Config { workers, pin: args.pin, transparent: redirection.is_some(), limits };
         let proxy = Proxy::start(config, snapshot.clone(), lists, writers)?;
-        for (worker, socket) in sockets.added_udp {
-            proxy.listen_udp(worker, socket);
-        }
+        take_datagrams(&proxy, sockets.added_udp, &transparent)?;
         let current = Current::new(snapshot.clone());
         let observed =
             Observed::new(proxy.worker_stats(), current.clone(), collector.counts(), problems.counts.clone());
         if let Some(redirection) = &mut redirection {
             redirection.lead_to(&transparent)?;
             redirection.record(current.clone(), kernel_writer)?;
+            observed.set_kernel(redirection.counters()?);
             problems.kernel = redirection.apply(&snapshot, &pods.found);
         }
         observed.set_applied(snapshot.revision);
         problems.log();
         let control = Self {
             files,
-            store: loaded.store,
+            version,
             next_scan: loaded.next,
             pods,
             translator,
@@ -219,12 +222,13 @@ impl Control {
         let Loaded { store, problems, next, .. } = self.files.rescan(Instant::now());
         self.next_scan = next;
         self.problems.files = problems;
-        if Arc::ptr_eq(&store, &self.store) {
+        if store.version() == self.version {
             // Sockets and devices that failed may succeed by now.
             self.problems.log();
             return;
         }
-        self.store = store;
+        self.version = store.version();
+        drop(store);
         self.translate();
     }
 
@@ -251,7 +255,7 @@ impl Control {
 
     fn translate(&mut self) {
         let translation =
-            self.translator.translate(&self.store, &self.pods.local(), &self.pods.node_addresses());
+            self.translator.translate(self.files.store(), &self.pods.local(), &self.pods.node_addresses());
         self.problems.objects = translation.problems;
         self.put_in_force(translation.snapshot);
         self.problems.log();
@@ -283,7 +287,7 @@ impl Control {
             self.proxy.listen(worker, socket);
         }
         for (worker, socket) in sockets.added_udp {
-            self.proxy.listen_udp(worker, socket);
+            self.proxy.listen_udp(worker, socket, ListenerKind::Gateway);
         }
         for address in sockets.removed {
             self.proxy.unlisten(address);
@@ -337,6 +341,7 @@ fn options(args: &RunArgs) -> Options {
         cluster_name: args.cluster_name.clone(),
         node: args.node.clone(),
         check_key_pair: tls::check,
+        certificate_lapsed: |pair| tls::lapsed(pair, std::time::SystemTime::now()),
         check_authorities: tls::check_authorities,
     }
 }
@@ -355,6 +360,21 @@ const PUBLISH_PATIENCE: Duration = Duration::from_millis(200);
 const PUBLISH_POLL: Duration = Duration::from_micros(200);
 /// Time for the last records to be printed.
 const PRINT_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Gives the workers the sockets of datagrams that they begin with.
+fn take_datagrams(
+    proxy: &Proxy,
+    gateways: Vec<(usize, UdpSocket)>,
+    transparent: &Transparents,
+) -> std::io::Result<()> {
+    for (worker, socket) in gateways {
+        proxy.listen_udp(worker, socket, ListenerKind::Gateway);
+    }
+    for one in &transparent.datagrams {
+        proxy.listen_udp(one.worker, one.socket.try_clone()?, ListenerKind::Transparent);
+    }
+    Ok(())
+}
 
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,8 @@
 //! in plain numbers.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::Snapshot;
@@ -103,22 +104,26 @@ fn identities(snapshot: &Snapshot) -> Vec<(IpNet, u32)> {
 }
 
 fn frontends(snapshot: &Snapshot) -> Vec<Frontend> {
-    let protocol = Protocol::Tcp as u8;
-    let services = snapshot.frontends.keys().map(|at| Frontend {
-        address: at.ip(),
-        port: at.port(),
-        protocol,
-        outside: false,
-    });
-    let tcp = snapshot.gateways.keys().filter(|at| at.transport == Protocol::Tcp);
-    let gateways = tcp.flat_map(|at| {
+    let of_services = |transport, addresses: &HashMap<SocketAddr, Arc<model::service::Frontend>>| {
+        let frontend = |at: &SocketAddr| Frontend {
+            address: at.ip(),
+            port: at.port(),
+            protocol: transport as u8,
+            outside: false,
+        };
+        addresses.keys().map(frontend).collect::<Vec<_>>()
+    };
+    let streams = of_services(Protocol::Tcp, &snapshot.frontends);
+    let datagrams = of_services(Protocol::Udp, &snapshot.datagram_frontends);
+    let gateways = snapshot.gateways.keys().flat_map(|at| {
+        let protocol = at.transport as u8;
         let addresses: Vec<IpAddr> = match at.ip {
             Some(ip) => vec![ip],
             None => vec![Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()],
         };
         addresses.into_iter().map(move |address| Frontend { address, port: at.port, protocol, outside: true })
     });
-    let mut all: Vec<Frontend> = services.chain(gateways).collect();
+    let mut all: Vec<Frontend> = streams.into_iter().chain(datagrams).chain(gateways).collect();
     all.sort_unstable();
     all.dedup();
     all

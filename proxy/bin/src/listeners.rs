@@ -85,30 +85,51 @@ impl Slots {
 /// Address families with the name that slots use.
 pub(crate) const FAMILIES: [(&str, Domain); 2] = [("v4", Domain::IPV4), ("v6", Domain::IPV6)];
 
-/// The sockets that the kernel gives redirected connections to.
+/// A socket that the kernel gives redirected connections or datagrams to.
 #[derive(Debug)]
-pub(crate) struct Transparent {
+pub(crate) struct Transparent<S> {
     /// The worker that serves it.
     pub(crate) worker: usize,
     /// Whether it is the one for IPv6.
     pub(crate) v6: bool,
     /// The socket.
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: S,
 }
 
-/// One socket for each worker and family. Without IPv6 in the kernel, those for IPv4.
-pub(crate) fn transparent(slots: &Slots, workers: usize) -> io::Result<Vec<Transparent>> {
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Transparents {
+    /// Those of TCP.
+    pub(crate) connections: Vec<Transparent<TcpListener>>,
+    /// Those of UDP.
+    pub(crate) datagrams: Vec<Transparent<UdpSocket>>,
+}
+
+impl Transparents {
+    /// One socket of each kind for each worker and family. Without IPv6 in the kernel, those for IPv4.
+    pub(crate) fn take(slots: &Slots, workers: usize) -> io::Result<Self> {
+        let connections = transparent(slots, workers, Tcp)?;
+        Ok(Self { connections, datagrams: transparent(slots, workers, Udp)? })
+    }
+}
+
+fn transparent<S: From<OwnedFd>>(
+    slots: &Slots,
+    workers: usize,
+    transport: model::workload::Protocol,
+) -> io::Result<Vec<Transparent<S>>> {
+    let kind = if transport == Udp { "transparent-udp" } else { "transparent" };
     let mut sockets = Vec::new();
     for worker in 0..workers {
         for (family, domain) in FAMILIES {
-            let made = slots.take_or(&format!("transparent/{worker}/{family}"), || {
+            let made = slots.take_or(&format!("{kind}/{worker}/{family}"), || {
                 // Only the kernel's lookup program leads here, whatever the address.
                 let address: IpAddr = match domain {
                     Domain::IPV4 => Ipv4Addr::LOCALHOST.into(),
                     _ => Ipv6Addr::LOCALHOST.into(),
                 };
                 listen(
-                    At { address: SocketAddr::new(address, 0), transport: Tcp },
+                    At { address: SocketAddr::new(address, 0), transport },
                     Bind { transparent: true, shared: false },
                 )
             });
@@ -247,7 +268,7 @@ pub(crate) fn problems(failed: &[(At, Vec<ObjectRef>, io::Error)]) -> Vec<Proble
 /// Sorts sockets by worker, for the proxy's start.
 pub(crate) fn by_worker(
     workers: usize,
-    transparent: &[Transparent],
+    transparent: &[Transparent<TcpListener>],
     gateways: Vec<(usize, TcpListener)>,
 ) -> io::Result<Vec<Vec<Listener>>> {
     let mut lists: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
@@ -304,6 +325,9 @@ fn listen(at: At, bind: Bind) -> io::Result<Socket> {
     }
     if transport == Tcp {
         socket.set_reuse_address(true)?;
+    } else {
+        // The datagrams of all clients wait here; the kernel bounds it by `net.core.rmem_max`.
+        socket.set_recv_buffer_size(DATAGRAM_BUFFER)?;
     }
     if bind.shared {
         socket.set_reuse_port(true)?;
@@ -332,6 +356,8 @@ fn no_ipv6(error: &io::Error) -> bool {
 
 /// The first part of the name of the admin endpoint's socket.
 const ADMIN: &str = "admin";
+/// Bytes of datagrams that may wait for a worker.
+const DATAGRAM_BUFFER: usize = 1 << 20;
 /// Connections that may wait for a worker, or for the next proxy after a crash.
 const BACKLOG: i32 = 4096;
 

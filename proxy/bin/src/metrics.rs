@@ -56,6 +56,7 @@ impl Collector for Source {
         services(&outcomes, observed, &mut out)?;
         workers(observed, &mut out)?;
         control(observed, &mut out)?;
+        kernel(observed, &mut out)?;
         process::encode(&mut out)
     }
 }
@@ -115,6 +116,7 @@ const NAMED: &[(&str, &str, MetricType)] = &[
     ("ejections", "weir_endpoint_ejections", MetricType::Counter),
     ("ejected", "weir_endpoints_ejected", MetricType::Gauge),
     ("mirrored", "weir_requests_mirrored", MetricType::Counter),
+    ("pipes_open", "weir_pipes_open", MetricType::Gauge),
 ];
 
 /// The counters whose names begin alike and go on with a label: how they begin, their metric, the
@@ -227,8 +229,7 @@ fn services(outcomes: &Outcomes, observed: &Observed, out: &mut Out<'_>) -> Resu
             let labels = [("namespace", namespace.as_str()), ("service", *name), ("port", port)];
             (labels, requests.overloaded)
         });
-    let help = "HTTP requests refused because a circuit breaker of the Service port was open or its retry \
-                budget used up.";
+    let help = "HTTP requests refused because a circuit breaker of the Service port was open.";
     out.counters("weir_service_requests_overloaded", help, overloaded)
 }
 
@@ -269,6 +270,22 @@ fn control(observed: &Observed, out: &mut Out<'_>) -> Result<(), Error> {
     let rows = [([("at", "ring")], flows.lost()), ([("at", "reader")], flows.unread())];
     let help = "Flow records lost because the ring of a worker was full, or because a reader was too slow.";
     out.counters("weir_flow_records_lost", help, rows)
+}
+
+/// What the programs in the kernel count; nothing where there are none.
+fn kernel(observed: &Observed, out: &mut Out<'_>) -> Result<(), Error> {
+    let rows = observed.kernel().into_iter().flat_map(|counters| {
+        [
+            ("forwarded", counters.forwarded),
+            ("redirected", counters.redirected),
+            ("dropped", counters.dropped),
+            ("unreported", counters.lost),
+            ("orphan_fragments", counters.orphans),
+            ("spilled_flows", counters.spilled),
+        ]
+    });
+    let rows = rows.map(|(event, count)| ([("event", event)], count));
+    out.counters("weir_kernel_events", "What the programs in the kernel did with packets and flows.", rows)
 }
 
 /// By class of answer: none, 1xx to 5xx.

@@ -28,6 +28,7 @@ pub(crate) fn load(paths: &[PathBuf], node: Option<&str>, cluster_name: &str) ->
         cluster_name: cluster_name.to_owned(),
         node: node.map(str::to_owned),
         check_key_pair: tls::check,
+        certificate_lapsed: |pair| tls::lapsed(pair, std::time::SystemTime::now()),
         check_authorities: tls::check_authorities,
     };
     let mut translator = Translator::new(options);

@@ -20,7 +20,7 @@ use crate::cli::RunArgs;
 use crate::events;
 use crate::finder::Found;
 use crate::kernel;
-use crate::listeners::Transparent;
+use crate::listeners::{Transparent, Transparents};
 use crate::state::StateDir;
 
 /// The Snapshot in force, for those who explain it and name rules by it.
@@ -87,12 +87,16 @@ impl Redirection {
     }
 
     /// Gives the programs the sockets to send connections to.
-    pub(crate) fn lead_to(&mut self, sockets: &[Transparent]) -> Result<()> {
-        for one in sockets {
-            let family = if one.v6 { Family::V6 } else { Family::V4 };
-            self.0.set_listener(u32::try_from(one.worker)?, family, one.socket.as_fd())?;
+    pub(crate) fn lead_to(&mut self, sockets: &Transparents) -> Result<()> {
+        fn lead<S: AsFd>(redirect: &mut Redirect, kind: redirect::Kind, to: &[Transparent<S>]) -> Result<()> {
+            for one in to {
+                let family = if one.v6 { Family::V6 } else { Family::V4 };
+                redirect.set_listener(u32::try_from(one.worker)?, kind, family, one.socket.as_fd())?;
+            }
+            Ok(())
         }
-        Ok(())
+        lead(&mut self.0, redirect::Kind::Connections, &sockets.connections)?;
+        lead(&mut self.0, redirect::Kind::Datagrams, &sockets.datagrams)
     }
 
     /// Brings the snapshot into the kernel. What is not enforced, or not at all in the kernel,
@@ -113,6 +117,11 @@ impl Redirection {
                 vec![Problem::error(format!("{what}: {error}"))]
             }
         }
+    }
+
+    /// A reader of what the programs count.
+    pub(crate) fn counters(&self) -> Result<redirect::CounterReader> {
+        Ok(self.0.counter_reader()?)
     }
 
     /// Writes what the programs report into `flows`, from a thread of its own.

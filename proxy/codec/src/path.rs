@@ -9,7 +9,7 @@
 //! 3. repeated slashes are merged.
 //!
 //! Stricter than Envoy, and deliberately: an escape that is none (`%zz`) is refused, where Envoy keeps it; so
-//! is a dot segment with parameters (`..;x`), which some backends resolve and the proxy would not.
+//! is a dot segment with parameters (`..;x`, `..%3bx`), which some backends resolve and the proxy would not.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -64,7 +64,7 @@ pub enum PathError {
     Escape,
     /// `#`: no fragment is sent in a request; answer 400.
     Fragment,
-    /// A dot segment with parameters (`..;x`): answer 400.
+    /// A dot segment with parameters (`..;x`, `..%3bx`): answer 400.
     DotParameters,
     /// It does not start with `/`: answer 400.
     Relative,
@@ -208,7 +208,7 @@ fn resolved(path: &str) -> Result<String, PathError> {
                     segments.push("");
                 }
             }
-            _ if part.starts_with(".;") || part.starts_with("..;") => return Err(PathError::DotParameters),
+            _ if is_dots_with_parameters(part) => return Err(PathError::DotParameters),
             _ => segments.push(part),
         }
     }
@@ -221,6 +221,12 @@ fn resolved(path: &str) -> Result<String, PathError> {
         out.push('/');
     }
     Ok(out)
+}
+
+/// `.` or `..`, and a semicolon behind it, escaped or not.
+fn is_dots_with_parameters(segment: &str) -> bool {
+    let after = segment.strip_prefix("..").or_else(|| segment.strip_prefix('.'));
+    matches!(after.map(str::as_bytes), Some([b';', ..] | [b'%', b'3', b'b' | b'B', ..]))
 }
 
 fn hex(digit: u8) -> Result<u8, PathError> {

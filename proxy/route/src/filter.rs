@@ -95,7 +95,7 @@ fn edited(edit: Option<&PathEdit>, matched: &RouteMatch, request: &HttpRequest<'
             let prefix = match &matched.path {
                 PathMatch::Prefix(prefix) => &**prefix,
                 // Refused by translation; the whole path is then what matched.
-                PathMatch::Exact(_) | PathMatch::Regex(_) => request.path,
+                PathMatch::Exact(_) | PathMatch::Regex(_) | PathMatch::Method(_) => request.path,
             };
             let rest = request.path.strip_prefix(prefix).unwrap_or_default();
             format!("{}{rest}", replacement.trim_end_matches('/'))

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use model::request::{HeaderView, HttpRequest};
 use model::route::{
-    HeaderMatch, PathMatch, QueryMatch, RouteMatch, RouteRule, RouteTable, Timeouts, ValueMatch,
+    HeaderMatch, MethodMatch, PathMatch, QueryMatch, RouteMatch, RouteRule, RouteTable, Timeouts, ValueMatch,
 };
 use model::service::ObjectRef;
 
 use crate::table::{full_match, insert};
 
-/// A match in short notation: `"GET /path"`, `"=/exact"`, `"~/regex.*"`, then `name:value`
+/// A match in short notation: `"GET /path"`, `"=/exact"`, `"~/regex.*"`, `"@service/method"` of a
+/// GRPCRoute, either of which may be missing, then `name:value`
 /// headers and `name=value` queries, each with `~` before a value that is an expression.
 pub(crate) fn entry(route: &str, created: i64, index: u32, text: &str) -> Arc<RouteMatch> {
     let mut words = text.split(' ').peekable();
@@ -50,6 +51,11 @@ fn path(text: &str) -> PathMatch {
     match text.split_at(1) {
         ("=", exact) => PathMatch::Exact(exact.into()),
         ("~", expression) => PathMatch::Regex(full_match(expression).unwrap()),
+        ("@", names) => {
+            let (service, method) = names.split_once('/').unwrap();
+            let part = |text: &str| Some(text).filter(|text| !text.is_empty()).map(value);
+            PathMatch::Method(Box::new(MethodMatch { service: part(service), method: part(method) }))
+        }
         _ => PathMatch::Prefix(text.trim_end_matches('/').into()),
     }
 }

@@ -4,7 +4,7 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
-use model::route::{HostRoutes, PathMatch, RouteMatch, RouteTable};
+use model::route::{HostRoutes, PathMatch, RouteMatch, RouteTable, ValueMatch};
 use regex::{Regex, RegexBuilder};
 
 #[cfg(test)]
@@ -36,7 +36,7 @@ pub fn insert(table: &mut RouteTable, hostnames: &[Arc<str>], entry: Arc<RouteMa
             Some(suffix) => (&mut table.wildcard_hosts, Arc::from(suffix)),
             None => (&mut table.exact_hosts, hostname.clone()),
         };
-        add(Arc::make_mut(hosts.entry(key).or_default()), entry.clone());
+        add(Arc::make_mut(hosts.get_or_default(key)), entry.clone());
     }
 }
 
@@ -65,11 +65,12 @@ pub fn remove(table: &mut RouteTable, hostnames: &[Arc<str>], entry: &Arc<RouteM
 
 fn add(routes: &mut HostRoutes, entry: Arc<RouteMatch>) {
     let list = match &entry.path {
-        PathMatch::Exact(path) => routes.exact.entry(path.clone()).or_default(),
+        PathMatch::Exact(path) => routes.exact.get_or_default(path.clone()),
         PathMatch::Regex(_) => &mut routes.regex,
+        PathMatch::Method(_) => &mut routes.methods,
         PathMatch::Prefix(path) => {
             routes.prefix_max = routes.prefix_max.max(path.len());
-            routes.prefix.entry(path.clone()).or_default()
+            routes.prefix.get_or_default(path.clone())
         }
     };
     // After its equals: they are earlier matches of the same rule.
@@ -83,18 +84,19 @@ fn take(routes: &mut HostRoutes, entry: &Arc<RouteMatch>) {
     };
     match &entry.path {
         PathMatch::Regex(_) => routes.regex = without(&routes.regex),
+        PathMatch::Method(_) => routes.methods = without(&routes.methods),
         PathMatch::Exact(path) => {
-            let Some(list) = routes.exact.get_mut(path) else { return };
+            let Some(list) = routes.exact.get_mut(&**path) else { return };
             *list = without(list);
             if list.is_empty() {
-                routes.exact.remove(path);
+                routes.exact.remove(&**path);
             }
         }
         PathMatch::Prefix(path) => {
-            let Some(list) = routes.prefix.get_mut(path) else { return };
+            let Some(list) = routes.prefix.get_mut(&**path) else { return };
             *list = without(list);
             if list.is_empty() {
-                routes.prefix.remove(path);
+                routes.prefix.remove(&**path);
                 if path.len() == routes.prefix_max {
                     routes.prefix_max = routes.prefix.keys().map(|p| p.len()).max().unwrap_or(0);
                 }
@@ -104,23 +106,36 @@ fn take(routes: &mut HostRoutes, entry: &Arc<RouteMatch>) {
 }
 
 fn is_empty(routes: &HostRoutes) -> bool {
-    routes.exact.is_empty() && routes.regex.is_empty() && routes.prefix.is_empty()
+    let lists = [&routes.regex, &routes.methods];
+    routes.exact.is_empty() && routes.prefix.is_empty() && lists.iter().all(|list| list.is_empty())
 }
 
-/// `Less` when `a` goes before `b` in one list: longest expression, method, most headers, most
+/// `Less` when `a` goes before `b` in one list: most of the path said, method, most headers, most
 /// query parameters, oldest route, namespace and name, rule.
 fn precedence(a: &RouteMatch, b: &RouteMatch) -> Ordering {
-    let expression = |m: &RouteMatch| match &m.path {
-        PathMatch::Regex(regex) => regex.as_str().len(),
-        PathMatch::Exact(_) | PathMatch::Prefix(_) => 0,
-    };
     let route = |m: &RouteMatch| (m.rule.route.namespace.clone(), m.rule.route.name.clone());
-    expression(b)
-        .cmp(&expression(a))
+    weight(&b.path)
+        .cmp(&weight(&a.path))
         .then_with(|| b.method.is_some().cmp(&a.method.is_some()))
         .then_with(|| b.headers.len().cmp(&a.headers.len()))
         .then_with(|| b.query.len().cmp(&a.query.len()))
         .then_with(|| a.created.cmp(&b.created))
         .then_with(|| route(a).cmp(&route(b)))
         .then_with(|| a.rule.index.cmp(&b.rule.index))
+}
+
+/// How much of a path is said, where others of its list may say more: the longest expression; of a
+/// GRPCRoute's method the service before the method, each by its characters, exact ones before
+/// expressions.
+fn weight(path: &PathMatch) -> [(u8, usize); 2] {
+    let part = |part: &Option<ValueMatch>| match part {
+        Some(ValueMatch::Exact(name)) => (2, name.len()),
+        Some(ValueMatch::Regex(regex)) => (1, regex.as_str().len()),
+        None => (0, 0),
+    };
+    match path {
+        PathMatch::Exact(_) | PathMatch::Prefix(_) => [(0, 0); 2],
+        PathMatch::Regex(regex) => [(1, regex.as_str().len()), (0, 0)],
+        PathMatch::Method(method) => [part(&method.service), part(&method.method)],
+    }
 }

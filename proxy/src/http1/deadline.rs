@@ -1,7 +1,7 @@
 //! The time-outs of a route, for one try of a request. Only routes that have them arm a timer.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -45,14 +45,14 @@ impl Deadline {
     }
 
     /// What the future comes to, unless the deadline passes first.
-    pub(crate) async fn limit<F: Future>(&mut self, future: F) -> Option<F::Output> {
-        let mut future = pin!(future);
-        poll_fn(|context| {
+    pub(crate) fn limit<T>(&mut self, future: impl Future<Output = T>) -> impl Future<Output = Option<T>> {
+        // What opens connections is large, and few requests wait for one.
+        let mut future = Box::pin(future);
+        poll_fn(move |context| {
             if let Poll::Ready(output) = future.as_mut().poll(context) {
                 return Poll::Ready(Some(output));
             }
             if self.poll(context) { Poll::Ready(None) } else { Poll::Pending }
         })
-        .await
     }
 }

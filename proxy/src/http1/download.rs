@@ -1,18 +1,21 @@
 //! The answer's half of an exchange: its head with edits, then its body as it comes.
 
+use std::cell::Cell;
 use std::io::ErrorKind;
 use std::task::{Context, Poll, ready};
 
 use codec::http1::write::{self, ResponseEdits};
-use codec::http1::{FieldSet, Framing, Version};
+use codec::http1::{FieldSet, Framing, Malformed, ResponseHead, Version};
 use model::flow::FlowReason;
 
 use super::Body;
 use super::exchange::{End, Exchange, TOGETHER_MAX, may_repeat};
 use crate::buffer::Buffer;
 use crate::forward::editable;
+use crate::grpc;
 use crate::io::{poll_fill, poll_send};
 use crate::parsed::Room;
+use crate::permitted::Permitted;
 use crate::worker::Worker;
 
 /// The answer on its way to the client.
@@ -21,6 +24,8 @@ pub(super) struct Download {
     pub(super) answered: bool,
     /// Interim responses that came before.
     interim: usize,
+    /// Whether a gRPC call went well is said at its end.
+    awaits_end: Cell<bool>,
     pub(super) switched: bool,
     pub(super) body: Body,
     /// Bytes at the front of the input that may be sent.
@@ -37,6 +42,7 @@ impl Download {
             input: Buffer::new(&worker.buffers),
             answered: false,
             interim: 0,
+            awaits_end: Cell::new(false),
             switched: false,
             body: Body::Done,
             passing: 0,
@@ -119,7 +125,8 @@ impl Exchange<'_> {
     /// be repeated unasked, and said nothing; or has not looked at any request that is still here.
     fn was_stale(&self) -> bool {
         let silent = !self.down.answered && self.down.interim == 0 && self.down.input.is_empty();
-        let unprocessed = self.upstream.stream.is_unprocessed() && self.up.is_in_first();
+        let is_there = self.up.is_in_first() || self.up.tee.holds(self.up.received);
+        let unprocessed = self.upstream.stream.is_unprocessed() && is_there;
         silent && (unprocessed || (self.upstream.may_be_stale() && self.ask.is_repeatable))
     }
 
@@ -134,12 +141,11 @@ impl Exchange<'_> {
 
     /// Reads the head of an answer, if it is whole, and as much of the body as is there.
     fn take_head(&mut self) -> Result<bool, End> {
-        let asked = self.ask.asked();
         let mut room: Room<'_> = codec::http1::uninit_headers();
-        let limits = &self.client.worker.codec;
+        let (limits, asked) = (&self.client.worker.codec, self.ask.asked());
         let head = codec::http1::parse_response(self.down.input.filled(), &mut room, limits, &asked);
         let failed = || End::Failed { status: 502, reason: FlowReason::UpstreamFailed };
-        let Some(head) = head.map_err(|_| failed())? else { return Ok(false) };
+        let Some(head) = head.map_err(|error| self.malformed(error))? else { return Ok(false) };
         let consumed = head.head_len;
         if head.is_interim() {
             self.down.interim += 1;
@@ -147,14 +153,14 @@ impl Exchange<'_> {
                 self.client.worker.stats.limit_interim.add();
                 return Err(failed());
             }
+        } else if self.is_unsayable(&head) {
+            return Err(failed());
         }
         if !head.is_interim() {
-            let (status, worker) = (head.status, &self.client.worker);
-            worker.resilience.answered(self.target, status, worker.clock.coarse());
-            if self.tries.wants(status) {
-                let mut body = Body::new(head.framing, limits);
+            self.judge_head(&head);
+            if self.tries.wants(head.status) {
                 let rest = self.down.input.filled().get(consumed..).unwrap_or_default();
-                let whole = body.pass(rest).is_ok_and(|taken| taken == rest.len()) && body.is_done();
+                let whole = is_whole(Body::new(head.framing, limits), rest);
                 let keeps_upstream = head.keep_alive && whole && self.up.is_done();
                 if may_repeat(self.tries, &self.up, self.client, self.target) {
                     return Err(End::Again { keeps_upstream });
@@ -172,21 +178,7 @@ impl Exchange<'_> {
             && self.up.body.is_done()
             && sent_framing != Framing::UntilClose
             && !self.client.live().is_draining();
-        let (mut removed, mut fields) = (FieldSet::EMPTY, Vec::new());
-        if !head.is_interim() {
-            for edits in self.permitted.response_edits() {
-                if removed.is_empty() && fields.is_empty() {
-                    (removed, fields) = editable(head.headers, head.hop_by_hop);
-                }
-                route::edit_headers(edits, &mut fields);
-            }
-            if !self.cors.is_empty() {
-                if removed.is_empty() && fields.is_empty() {
-                    (removed, fields) = editable(head.headers, head.hop_by_hop);
-                }
-                route::merge_cors(self.cors, &mut fields);
-            }
-        }
+        let (removed, fields) = edited(&head, self.permitted, self.cors);
         let edits = ResponseEdits { removed, client: self.ask.version, keep_alive: keeps_client };
         let added = fields.iter().map(|field| (&*field.name, &*field.value));
         let added = added.filter(|(name, value)| write::is_addable(name, value));
@@ -229,11 +221,72 @@ impl Exchange<'_> {
         Ok(())
     }
 
+    /// A head that cannot be read, or is too long to be.
+    fn malformed(&self, error: Malformed) -> End {
+        if error.status() == 431 {
+            self.client.worker.stats.limit_head.add();
+        }
+        End::Failed { status: 502, reason: FlowReason::UpstreamFailed }
+    }
+
+    /// Whether the client would take this answer for another: to an extended CONNECT any success says
+    /// that the tunnel stands (RFC 8441 section 5).
+    fn is_unsayable(&self, head: &ResponseHead<'_, '_>) -> bool {
+        let no_switch = self.ask.asked().upgrade.is_some() && !head.tunnel;
+        no_switch && (200..300).contains(&head.status) && self.client.addressed.accepted.stream.is_http2()
+    }
+
+    /// What an answer's head says of the endpoint's health.
+    fn judge_head(&self, head: &ResponseHead<'_, '_>) {
+        let is_call = self.ask.is_grpc && head.status == 200;
+        let ended = is_call.then(|| grpc::ended(head)).flatten();
+        self.down.awaits_end.set(is_call && ended.is_none());
+        if !self.down.awaits_end.get() {
+            self.judge(head.status >= 500 || ended == Some(grpc::Ended::Failed));
+        }
+    }
+
+    /// The endpoint has answered, well or not: that is noted of its health.
+    fn judge(&self, has_failed: bool) {
+        let worker = &self.client.worker;
+        worker.resilience.answered(self.target, has_failed, worker.clock.coarse());
+    }
+
     fn done(&self) -> End {
+        if self.down.awaits_end.get() {
+            self.judge(self.upstream.stream.call_ended() == Some(grpc::Ended::Failed));
+        }
         let uploaded = self.up.is_done();
         End::Done {
             keeps_client: self.down.keeps_client && uploaded,
+            is_last: !self.ask.keep_alive && uploaded,
             keeps_upstream: self.down.keeps_upstream && uploaded && self.down.input.is_empty(),
         }
     }
+}
+
+/// Whether these bytes are the whole of a body and nothing else.
+fn is_whole(mut body: Body, bytes: &[u8]) -> bool {
+    body.pass(bytes).is_ok_and(|taken| taken == bytes.len()) && body.is_done()
+}
+
+/// The fields of an answer that go out changed, and which of its own they stand for: by the filters of
+/// the route, then for a browser of another origin. An interim answer goes out as it is.
+fn edited<'b>(
+    head: &ResponseHead<'_, 'b>,
+    permitted: &'b Permitted,
+    cors: &'b [route::Header<'static>],
+) -> (FieldSet, Vec<route::Header<'b>>) {
+    let mut edits = permitted.response_edits().peekable();
+    if head.is_interim() || (edits.peek().is_none() && cors.is_empty()) {
+        return (FieldSet::EMPTY, Vec::new());
+    }
+    let (removed, mut fields) = editable(head.headers, head.hop_by_hop);
+    for edits in edits {
+        route::edit_headers(edits, &mut fields);
+    }
+    if !cors.is_empty() {
+        route::merge_cors(cors, &mut fields);
+    }
+    (removed, fields)
 }

@@ -50,6 +50,8 @@ pub(crate) enum End {
     Done {
         /// The client's connection goes on.
         keeps_client: bool,
+        /// The client said that it sends no more, and all that it sent was read.
+        is_last: bool,
         /// The endpoint's connection can be used again.
         keeps_upstream: bool,
     },
@@ -118,6 +120,9 @@ impl<'e> Exchange<'e> {
 
     /// To be called before the first poll: takes what is there of the request's body.
     pub(crate) fn begin(&mut self) -> Result<(), End> {
+        if self.client.out.capacity() == 0 {
+            self.client.out = self.client.worker.spares.take();
+        }
         self.client.live().arm(self.client.worker.clock.coarse() + WATCH_AFTER);
         self.take_body()?;
         if self.up.passing > 0 && self.up.passing <= TOGETHER_MAX {
@@ -161,22 +166,22 @@ impl<'e> Exchange<'e> {
     /// and not used. After [`End::Unsent`], and if it is tried `again`, the request's body is as before.
     pub(crate) fn finish(self, end: &End, again: bool) -> Buffer {
         let Self { client, up, down, flow, .. } = self;
-        let mut first = up.first;
-        if matches!(end, End::Unsent) {
+        let (is_unsent, is_in_first) = (matches!(end, End::Unsent), up.is_in_first());
+        let first = up.first;
+        if is_unsent && is_in_first {
             up.tee.forget(up.received);
             let mut whole = Buffer::new(&client.worker.buffers);
             whole.extend(&first[up.head_len..]);
             whole.extend(client.input.filled());
             client.input = whole;
-        } else if again {
+        } else if is_unsent || again {
             let mut whole = up.tee.rewind(&client.worker);
             whole.extend(&client.input.filled()[up.passing..]);
             client.input = whole;
         } else {
             flow.count_in(up.received);
         }
-        first.clear();
-        client.spare = first;
+        client.worker.spares.give(first);
         down.input
     }
 

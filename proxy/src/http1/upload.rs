@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use codec::http1::Malformed;
 use model::flow::FlowReason;
 
-use super::exchange::{End, Exchange};
+use super::exchange::{End, Exchange, TOGETHER_MAX};
 use super::{Ask, Body};
 use crate::io::{poll_fill, poll_send};
 use crate::mirror::Tee;
@@ -113,10 +113,13 @@ impl Exchange<'_> {
     pub(super) fn take_body(&mut self) -> Result<(), End> {
         let taken = self.up.body.pass(self.client.input.filled());
         let taken = taken.map_err(|error: Malformed| self.failed(error.status(), FlowReason::BadRequest))?;
-        self.up.passing = taken;
-        self.up.received += taken;
+        let up = &mut self.up;
+        let goes_with_head = up.received == 0 && up.first_sent == 0 && taken <= TOGETHER_MAX;
+        up.passing = taken;
+        up.received += taken;
         let worker = &self.client.worker;
-        self.up.tee.push(worker, &self.client.input.filled()[..taken]);
+        let sent = (!goes_with_head).then(|| &up.first[up.head_len..]);
+        up.tee.push(worker, sent, &self.client.input.filled()[..taken]);
         if self.up.body.is_done() {
             self.up.tee.send(worker);
         }

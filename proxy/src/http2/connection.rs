@@ -87,6 +87,18 @@ impl Drop for Engine<'_> {
 }
 
 impl Signals {
+    /// Of a stream of which nothing is known yet.
+    pub(super) fn new() -> Rc<Self> {
+        let (waker, memory) = (RefCell::default(), RefCell::new(Held::new()));
+        Rc::new(Self { waker, memory, reset: Cell::new(None) })
+    }
+
+    /// The stream is gone; another one may have these. Who is woken stays.
+    pub(super) fn clear(&self) {
+        self.holds(0);
+        self.reset.set(None);
+    }
+
     /// Remembers whom to wake.
     pub(super) fn register(&self, context: &Context<'_>) {
         let mut waker = self.waker.borrow_mut();
@@ -191,6 +203,17 @@ impl Connection {
         !self.is_over()
     }
 
+    /// Waits until it is over.
+    pub(super) async fn gone(&self) {
+        loop {
+            let heard = self.heard.notified();
+            if self.is_over() {
+                return;
+            }
+            heard.await;
+        }
+    }
+
     /// Remembers to wake somebody without a stream when the peer's SETTINGS come, and at the end.
     pub(super) fn register(&self, context: &Context<'_>) {
         if !self.settled.get() {
@@ -220,14 +243,8 @@ impl Connection {
     }
 
     /// Has the driver tell a stream what happens to it. Identifiers only grow.
-    pub(super) fn enter(&self, id: StreamId) -> Rc<Signals> {
-        let signals = Rc::new(Signals {
-            waker: RefCell::default(),
-            memory: RefCell::new(Held::new()),
-            reset: Cell::new(None),
-        });
+    pub(super) fn enter(&self, id: StreamId, signals: &Rc<Signals>) {
         self.streams.borrow_mut().push((id, signals.clone()));
-        signals
     }
 
     /// Somebody lets go of a stream.

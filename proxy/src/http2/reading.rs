@@ -8,6 +8,7 @@ use tokio::io::ReadBuf;
 
 use super::connection::Connection;
 use super::stream::{Asked, Side, Stream};
+use crate::grpc;
 
 /// What of the peer's message comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,11 +107,15 @@ impl Stream {
             head: self.asked.head,
             connect: self.asked.connect,
             websocket_key: self.asked.websocket.as_deref(),
+            call: self.asked.call,
         };
         let said = text::response_text(&fields, ends, &asked, &mut self.text);
         if !interim {
             let tunnels = tunnels(&self.asked, fields.status());
-            self.reading = Reading::after(&fields, ends, tunnels);
+            self.reading = match Reading::after(&fields, ends, tunnels) {
+                Reading::Length if self.asked.call => Reading::Chunked,
+                reading => reading,
+            };
         }
         self.recycle(fields);
         said.map_err(|_| ErrorKind::InvalidData.into())
@@ -153,6 +158,7 @@ impl Stream {
         let trailers = self.connection.engine_mut().trailers(id);
         self.text.extend_from_slice(b"0\r\n");
         if let Some(trailers) = trailers {
+            self.call_ended = grpc::ended_by(trailers.lines());
             self.text.extend_from_slice(trailers.lines());
             self.recycle(trailers);
         }

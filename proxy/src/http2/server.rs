@@ -1,19 +1,21 @@
-//! The driver of a client's HTTP/2 connection: it begins a task for every stream, and ends the
+//! The driver of a client's HTTP/2 connection: it has a task serve every stream, and ends the
 //! connection when it is idle, drained or abused.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use codec::h2::{Role, StreamId, text};
+use codec::h2::{ErrorCode, Role, StreamId, text};
 use model::flow::{FlowReason, FlowVerdict};
 
-use super::connection::{Connection, Io, Over, READ_LEAST};
+use super::connection::{Connection, Io, Over, READ_LEAST, Signals};
+use super::lane::{Begun, Lanes, Place};
 use super::reading::{Reading, ends};
 use super::stream::{Asked, Stream};
 use crate::accepted::Carrier;
 use crate::addressed::{Addressed, Addressing};
-use crate::buffer::{Account, Buffer};
+use crate::buffer::Account;
 use crate::client::Client;
 use crate::connection;
 use crate::flow::Carried;
@@ -34,6 +36,7 @@ pub(crate) async fn serve(client: &mut Client) {
         ends: client.addressed.ends.clone(),
         address: client.address.clone(),
         carried: client.carried.clone(),
+        lanes: Rc::default(),
         text: Vec::new(),
     };
     let mut driver = Driver { worker: &worker, client, streams, busy: false, leaving: false, failing: false };
@@ -72,6 +75,8 @@ impl Driver<'_> {
                 Signal::Deadline if self.failing => return Poll::Ready(Over::Closed),
                 Signal::Deadline if self.busy => self.end_stalled(),
                 Signal::Deadline if self.leaving => return Poll::Ready(Over::Done),
+                // Not the last of its time: it goes on with less memory.
+                Signal::Deadline if self.streams.lanes.release() => self.arm(),
                 Signal::Deadline => {
                     self.worker.stats.limit_idle_timeout.add();
                     self.leave();
@@ -110,6 +115,7 @@ impl Driver<'_> {
         let timeout = match (self.busy, self.leaving) {
             (true, _) => limits.stall_timeout / STALL_CHECKS,
             (false, true) => limits.linger_timeout,
+            (false, false) if self.streams.lanes.has_idle() => limits.idle_timeout.min(LANES_IDLE),
             (false, false) => limits.idle_timeout,
         };
         self.client.live().arm(self.worker.clock.coarse() + timeout);
@@ -155,6 +161,8 @@ impl Driver<'_> {
     }
 }
 
+/// Tasks wait for a stream for so long after the last one.
+const LANES_IDLE: Duration = Duration::from_secs(1);
 /// How often within the stall time-out streams are looked at.
 const STALL_CHECKS: u32 = 4;
 
@@ -166,39 +174,69 @@ struct Streams {
     ends: Rc<Addressing>,
     address: Rc<str>,
     carried: Rc<Carried>,
+    lanes: Rc<Lanes>,
     /// Room for a head.
     text: Vec<u8>,
 }
 
+impl Drop for Streams {
+    fn drop(&mut self) {
+        self.lanes.close();
+    }
+}
+
 impl Streams {
-    /// Begins the task of a stream whose head has come.
+    /// Has a stream served whose head has come.
     fn begin(&mut self, id: StreamId) {
         let Some(fields) = self.connection.engine_mut().head(id) else { return };
-        let signals = self.connection.enter(id);
+        let Some(place) = self.place() else {
+            let mut engine = self.connection.engine_mut();
+            engine.reset(id, ErrorCode::REFUSED_STREAM);
+            engine.recycle(fields);
+            engine.close(id);
+            return;
+        };
         let whole = ends(&self.connection, id);
         let is_connect = fields.method() == b"CONNECT";
         let asked = Asked {
             head: fields.method() == b"HEAD",
             connect: is_connect && fields.protocol().is_none(),
             websocket: fields.protocol().map(|_| Vec::new()),
+            call: false,
         };
         let reading = Reading::after(&fields, whole, is_connect);
         self.text.clear();
         let said = text::request_text(&fields, whole, self.nonce(), &mut self.text);
         self.connection.engine_mut().recycle(fields);
 
-        let stream = Stream::of_client(&self.connection, id, signals, (asked, reading));
-        let stream = crate::stream::Stream::Http2(Box::new(stream));
-        let Some(accepted) = self.carrier.accept(&self.worker, stream) else { return };
-        let addressed = Addressed { accepted, ends: self.ends.clone() };
-        let mut input = Buffer::new(&self.worker.buffers);
-        input.extend(&self.text);
-        let (address, carried) = (self.address.clone(), self.carried.clone());
-        let client = Client::of_stream(&self.worker, addressed, input, (address, carried));
+        let since = self.worker.clock.now();
         let malformed = said.err().map(text::MalformedRequest::status);
         self.worker.stats.streams.add();
-        let task = connection::stream(client, malformed);
+        self.connection.enter(id, &place.signals);
+        let ends = self.ends.clone();
+        place.begin(Begun { id, asked, reading, since, ends, malformed }, &mut self.text);
+    }
+
+    /// A task for a stream, one that waits or a new one. `None` when a limit is reached.
+    fn place(&mut self) -> Option<Rc<Place>> {
+        if let Some(place) = self.lanes.take() {
+            if place.counted.resume() {
+                return Some(place);
+            }
+            self.lanes.keep(place);
+            return None;
+        }
+        let (counted, signals) = (self.carrier.count()?, Signals::new());
+        let stream = Stream::resting(&self.connection, signals.clone());
+        let stream = crate::stream::Stream::Http2(Box::new(stream));
+        let accepted = self.carrier.accept(&self.worker, stream, counted.clone());
+        let addressed = Addressed { accepted, ends: self.ends.clone() };
+        let (address, carried) = (self.address.clone(), self.carried.clone());
+        let client = Client::of_streams(&self.worker, addressed, (address, carried));
+        let (place, lane) = self.lanes.open(counted, signals);
+        let task = connection::streams(client, lane);
         tokio::task::spawn_local(Account::pays(self.carrier.payer(), task));
+        Some(place)
     }
 
     /// Random bytes for a key that the client's HTTP/2 does not have.

@@ -14,6 +14,7 @@ use super::connection::{Connection, Signals};
 use super::reading::Reading;
 use super::upstream::Place;
 use super::writing::Writing;
+use crate::grpc;
 
 /// See the module.
 pub(crate) struct Stream {
@@ -27,12 +28,16 @@ pub(crate) struct Stream {
     pub(super) text_read: usize,
     /// Why it could not be opened.
     pub(super) failed: Option<ErrorKind>,
+    /// How the trailers read say that a gRPC call ended.
+    pub(super) call_ended: Option<grpc::Ended>,
 }
 
 /// Whose stream it is, and its name.
 pub(super) enum Side {
     /// A client's.
     Client(StreamId, Rc<Signals>),
+    /// None: that of a task that waits for a client's stream.
+    Resting(Rc<Signals>),
     /// To an endpoint, not opened yet: a stream of the connection is kept for it.
     Reserved { _place: Place },
     /// To an endpoint. Where in all bytes sent it begins.
@@ -46,18 +51,32 @@ pub(super) struct Asked {
     pub(super) connect: bool,
     /// `websocket` was asked for, with this key.
     pub(super) websocket: Option<Vec<u8>>,
+    /// It is a gRPC call.
+    pub(super) call: bool,
 }
 
 impl Stream {
-    /// A client's, whose head has been read. `tunnels`: it asks for a tunnel, so that what follows
-    /// are bytes.
-    pub(super) fn of_client(
-        connection: &Rc<Connection>,
-        id: StreamId,
-        signals: Rc<Signals>,
-        (asked, reading): (Asked, Reading),
-    ) -> Self {
-        Self::new(connection, Side::Client(id, signals), asked, reading)
+    /// None yet, for streams of a client.
+    pub(super) fn resting(connection: &Rc<Connection>, signals: Rc<Signals>) -> Self {
+        Self::new(connection, Side::Resting(signals), Asked::default(), Reading::Done)
+    }
+
+    /// Becomes a client's, whose head has been read.
+    pub(super) fn begin(&mut self, id: StreamId, asked: Asked, reading: Reading) {
+        let Side::Resting(signals) = &self.side else { return };
+        self.side = Side::Client(id, signals.clone());
+        (self.asked, self.reading) = (asked, reading);
+        self.writing = Writing::default();
+        self.text.clear();
+        (self.text_read, self.failed) = (0, None);
+    }
+
+    /// Lets go of a client's, as a drop does.
+    pub(crate) fn rest(&mut self) {
+        let Side::Client(id, signals) = &self.side else { return };
+        self.connection.leave(*id);
+        signals.clear();
+        self.side = Side::Resting(signals.clone());
     }
 
     /// One to an endpoint, not opened yet.
@@ -75,6 +94,7 @@ impl Stream {
             text: Vec::new(),
             text_read: 0,
             failed: None,
+            call_ended: None,
         }
     }
 
@@ -82,7 +102,7 @@ impl Stream {
     pub(super) fn named(&self) -> Option<(StreamId, &Rc<Signals>)> {
         match &self.side {
             Side::Client(id, signals) | Side::Endpoint(id, signals, ..) => Some((*id, signals)),
-            Side::Reserved { .. } => None,
+            Side::Resting(_) | Side::Reserved { .. } => None,
         }
     }
 
@@ -91,11 +111,16 @@ impl Stream {
         self.named().and_then(|(_, signals)| signals.reset.get())
     }
 
+    /// How a gRPC call ended, if trailers said so.
+    pub(crate) fn call_ended(&self) -> Option<grpc::Ended> {
+        self.call_ended
+    }
+
     /// Whether the endpoint is known not to have looked at the request: it refused the stream, or
     /// nothing of it was sent.
     pub(crate) fn is_unprocessed(&self) -> bool {
         match &self.side {
-            Side::Client(..) => false,
+            Side::Client(..) | Side::Resting(_) => false,
             Side::Reserved { .. } => self.failed != Some(ErrorKind::InvalidData),
             Side::Endpoint(_, signals, begin) => match signals.reset.get() {
                 Some(code) => code == ErrorCode::REFUSED_STREAM,

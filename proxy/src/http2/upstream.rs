@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::io::{self, ErrorKind};
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use codec::h2::Role;
@@ -14,7 +15,7 @@ use super::server::Ending;
 use super::stream::Stream;
 use crate::buffer::Buffer;
 use crate::clock::Moment;
-use crate::resilience::{Charge, Parked};
+use crate::resilience::{Charge, Parked, Target};
 use crate::stream::Stream as Transport;
 use crate::worker::Worker;
 
@@ -55,6 +56,8 @@ pub(crate) enum Chance {
     Stream(Stream),
     /// Open a connection.
     Open(Opening),
+    /// Nothing: as many wait for a connection as may.
+    Full,
 }
 
 /// A place among the streams of a connection, kept until this is dropped.
@@ -87,13 +90,23 @@ impl Opened {
         self.reserved.get() > 0 || self.connection.held() > 0
     }
 
+    /// Whether it was used a moment ago, so that the endpoint need not be asked; it is being used now.
+    fn is_in_use(&self, worker: &Worker) -> bool {
+        let now = worker.clock.coarse();
+        let is_recent = self.used.get() + worker.config.limits.http2_ping_after > now;
+        let is_in_use = is_recent || self.connection.held() > 0;
+        if is_in_use {
+            self.used.set(now);
+        }
+        is_in_use
+    }
+
     /// After a pause: whether the endpoint is still there. If not, the connection is dropped.
     async fn is_alive(&self, worker: &Worker) -> bool {
-        let now = worker.clock.coarse();
-        if self.used.replace(now) + worker.config.limits.http2_ping_after > now || self.connection.held() > 0
-        {
+        if self.is_in_use(worker) {
             return true;
         }
+        self.used.set(worker.clock.coarse());
         let answered = self.connection.ping(PING);
         let timeout = worker.config.limits.http2_ping_timeout;
         if tokio::time::timeout(timeout, answered).await == Ok(true) {
@@ -114,12 +127,20 @@ impl Opening {
 }
 
 impl Shared {
+    /// A stream of an open connection that is in use.
+    pub(crate) fn join(&self, worker: &Worker) -> Option<Stream> {
+        let connections = self.connections.borrow();
+        let opened = connections.iter().find(|opened| opened.free() > 0)?;
+        let is_in_use = opened.is_in_use(worker);
+        is_in_use.then(|| Stream::to_endpoint(&opened.connection, Place::of(opened)))
+    }
+
     /// A stream of an open connection; or, when all are full, that of one being opened; or the
-    /// duty to open one.
+    /// duty to open one. The target counts the wait.
     ///
     /// # Errors
     /// The connection waited for could not be opened.
-    pub(crate) async fn stream(&self, worker: &Worker) -> io::Result<Chance> {
+    pub(crate) async fn stream(&self, worker: &Worker, target: &Target) -> io::Result<Chance> {
         loop {
             let found = self.connections.borrow().iter().find(|opened| opened.free() > 0).cloned();
             if let Some(opened) = found {
@@ -132,7 +153,10 @@ impl Shared {
             }
             let max = worker.config.limits.http2.streams as usize;
             match self.attempt(max) {
-                Some(attempt) => attempt.wait(worker.config.limits.connect_timeout).await?,
+                Some(attempt) => {
+                    let Ok(_pending) = target.wait() else { return Ok(Chance::Full) };
+                    attempt.wait(worker.config.limits.connect_timeout).await?;
+                }
                 None => return Ok(Chance::Open(self.begin())),
             }
         }
@@ -178,6 +202,17 @@ impl Shared {
     /// It could not be opened.
     pub(crate) fn failed(opening: &Opening, error: &io::Error) {
         opening.conclude(Err(error.kind()));
+    }
+
+    /// Says goodbye to every connection, and waits until those without a request have ended.
+    pub(crate) async fn leave(&self) {
+        let connections = self.connections.take();
+        for opened in &connections {
+            opened.connection.engine_mut().go_away();
+        }
+        for opened in connections.iter().filter(|opened| !opened.is_busy()) {
+            opened.connection.gone().await;
+        }
     }
 
     /// Lets go of connections that are over, and says goodbye to those idle for too long. Whether
@@ -250,6 +285,12 @@ async fn drive(worker: Rc<Worker>, connection: Rc<Connection>, mut transport: Tr
             opening.conclude(Ok(()));
         }
         polled
+    })
+    .await;
+    // What ends in TLS says so, if there is room for it.
+    poll_fn(|context| {
+        drop(transport.poll_shutdown(context));
+        Poll::Ready(())
     })
     .await;
     if let Some(opening) = opening {

@@ -9,7 +9,9 @@ use codec::http1::chunked::Decoder;
 use codec::http1::write::RequestEdits;
 use codec::http1::{self, FieldSet, Framing, RequestHead, ResponseHead};
 
+use super::connection::Signals;
 use super::stream::{Asked, Side, Stream};
+use crate::grpc;
 use crate::parsed::Room;
 
 /// What of our message comes next.
@@ -164,10 +166,12 @@ impl Stream {
         let opened = connection.engine_mut().open(|to| fields.encode(to), writing.is_done());
         // Its place is gone: the endpoint went away or allows fewer streams than before.
         let Some(id) = opened else { return Err(ErrorKind::ConnectionAborted.into()) };
-        let signals = connection.enter(id);
+        let signals = Signals::new();
+        connection.enter(id, &signals);
         // The place goes: from here on the connection counts the stream itself.
         self.side = Side::Endpoint(id, signals, begin);
-        self.asked = Asked { head: head.method == "HEAD", connect, websocket: upgrade.then(|| key(head)) };
+        let (is_head, call) = (head.method == "HEAD", grpc::is_call(head));
+        self.asked = Asked { head: is_head, connect, websocket: upgrade.then(|| key(head)), call };
         self.writing = writing;
         Ok(())
     }

@@ -8,7 +8,7 @@ fn connections_fit_into_the_descriptors() {
         for workers in [1, 2, 4] {
             let limits = Limits::default().within(descriptors, workers);
             let each = 2 * Limits::share(limits.connections, workers) + limits.idle_upstream + limits.mirrors;
-            let all = (workers * each + limits.datagram_flows) as u64;
+            let all = (workers * each + 2 * (limits.datagram_flows + limits.pipes)) as u64;
             let case = format!("{descriptors} descriptors, {workers} workers: {limits:?}");
             // What is smaller cannot serve anyway.
             if descriptors >= 64 {
@@ -19,6 +19,6 @@ fn connections_fit_into_the_descriptors() {
         }
     }
     let limits = Limits::default().within(1024, 2);
-    assert_eq!((limits.connections, limits.connections_per_pod), (264, 132));
+    assert_eq!((limits.connections, limits.connections_per_pod), (240, 120));
     assert_eq!(Limits::default().within(1 << 20, 4), Limits::default());
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use model::address::EndpointAddr;
 
+use super::service::Pending;
 use super::{EndpointState, Service, Unfit};
 
 /// Where a message goes: an endpoint, and the Service port that leads there.
@@ -28,7 +29,7 @@ impl Target {
         if let Some(service) = &self.service {
             service.requests.add(self.is_copy);
         }
-        Load(self.clone())
+        Load { target: self.clone(), wakes: true }
     }
 
     /// Counts a connection to be opened. `evict` closes an idle connection that is charged as it
@@ -61,23 +62,51 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Counts a message that waits for a connection that is opened for another and that it can share.
+    /// A copy for a mirror is not counted: it takes nobody's place.
+    ///
+    /// # Errors
+    /// As many wait as may.
+    pub(crate) fn wait(&self) -> Result<Option<Pending>, Unfit> {
+        let Some(service) = &self.service else { return Ok(None) };
+        if service.pending.get() >= service.caps().pending.max(1) {
+            return Err(Unfit::Pending);
+        }
+        Ok((!self.is_copy).then(|| service.wait()))
+    }
+}
+
 /// A message under way; it counts until this is dropped.
 #[derive(Debug)]
-pub(crate) struct Load(Target);
+pub(crate) struct Load {
+    target: Target,
+    /// Its end is room for another.
+    wakes: bool,
+}
 
 impl Load {
     /// Where it is under way.
     pub(crate) fn target(&self) -> &Target {
-        &self.0
+        &self.target
+    }
+
+    /// It found no room: the place it gives back is none, and those who wait would wake each other
+    /// for nothing, time and again.
+    pub(crate) fn forgo(mut self) {
+        self.wakes = false;
     }
 }
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.endpoint.requests.sub(self.0.is_copy);
-        if let Some(service) = &self.0.service {
-            service.requests.sub(self.0.is_copy);
-            service.wake();
+        let Target { endpoint, service, is_copy } = &self.target;
+        endpoint.requests.sub(*is_copy);
+        if let Some(service) = service {
+            service.requests.sub(*is_copy);
+            if self.wakes {
+                service.wake();
+            }
         }
     }
 }

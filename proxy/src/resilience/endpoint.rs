@@ -53,7 +53,13 @@ pub(crate) struct EndpointState {
     /// Connections that can take a request at once.
     pub(super) idle: Cell<u32>,
     health: Cell<Health>,
+    /// Until when others are preferred, after a connection that could not be had.
+    unreachable: Cell<Moment>,
 }
+
+/// How long an endpoint that could not be connected to is used only where there is no other. One that
+/// is gone has nothing under way, and would be the first choice of every request.
+const UNREACHABLE: Duration = Duration::from_secs(1);
 
 impl EndpointState {
     pub(crate) fn new(address: EndpointAddr) -> Rc<Self> {
@@ -63,7 +69,18 @@ impl EndpointState {
             connections: Tally::default(),
             idle: Cell::new(0),
             health: Cell::default(),
+            unreachable: Cell::default(),
         })
+    }
+
+    /// A connection to it could not be had.
+    pub(crate) fn was_unreachable(&self, now: Moment) {
+        self.unreachable.set(now + UNREACHABLE);
+    }
+
+    /// Whether none could be had a moment ago.
+    pub(super) fn is_unreachable(&self, now: Moment) -> bool {
+        now < self.unreachable.get()
     }
 
     /// Requests, connections of bytes and flows of datagrams under way.

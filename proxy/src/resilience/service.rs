@@ -163,7 +163,11 @@ impl Service {
             let is_full = endpoint.requests.is_full(endpoint_requests, ask.is_copy)
                 || (endpoint.connections.is_full(endpoint_connections, ask.is_copy)
                     && endpoint.idle.get() == 0);
-            let is_ejected = shape.traffic.outlier.is_some() && endpoint.is_ejected(ask.now);
+            let is_ejected = match shape.traffic.outlier {
+                Some(_) => endpoint.is_ejected(ask.now),
+                // Where nothing is said of ejection.
+                None => endpoint.is_unreachable(ask.now),
+            };
             match (is_full, is_ejected) {
                 (true, true) => Condition::Out,
                 (true, false) => Condition::Full,

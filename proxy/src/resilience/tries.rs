@@ -45,10 +45,15 @@ pub(crate) struct Tries {
     /// A retry that was decided on, and how long to wait for it.
     granted: Option<Duration>,
     queued: Option<Moment>,
+    /// How often an endpoint said that it has not looked at it.
+    unprocessed: u32,
 }
 
 /// Bytes that a client may send ahead between two tries; more stay in its socket.
 const READ_MAX: usize = 16 * 1024;
+
+/// How often a request is tried again that its endpoint has not looked at.
+const UNPROCESSED_MAX: u32 = 8;
 
 /// What to do after a try that failed.
 pub(crate) enum Again {
@@ -126,6 +131,7 @@ impl Tries {
             retries: 0,
             granted: None,
             queued: None,
+            unprocessed: 0,
         }
     }
 
@@ -210,13 +216,14 @@ impl Tries {
     fn decide(&mut self, refusal: &Refusal, worker: &Worker, is_draining: bool) -> Again {
         let granted = self.granted.take().map_or(Again::No, Again::After);
         match refusal.unsent {
-            _ if is_draining && refusal.unsent != Unsent::Stale => Again::No,
+            _ if is_draining && !matches!(refusal.unsent, Unsent::Stale | Unsent::Unprocessed) => Again::No,
             Unsent::No => granted,
             Unsent::Stale if self.fresh => self.by_rule(worker, None),
             Unsent::Stale => {
                 self.fresh = true;
                 Again::After(Duration::ZERO)
             }
+            Unsent::Unprocessed => self.elsewhere(worker),
             Unsent::Unreachable(endpoint) if self.rule.is_none() => {
                 self.failed.push(endpoint);
                 let may = self.retries == 0 && self.afford(worker, worker.clock.now());
@@ -225,6 +232,19 @@ impl Tries {
             Unsent::Unreachable(endpoint) | Unsent::Late(endpoint) => self.by_rule(worker, Some(endpoint)),
             Unsent::Full => self.queue(worker),
         }
+    }
+
+    /// Tries again what is certain not to have been looked at: at once, as the connection is left
+    /// for another, and then ever more slowly, as others are in want of the next one too.
+    fn elsewhere(&mut self, worker: &Worker) -> Again {
+        let nth = self.unprocessed;
+        self.unprocessed += 1;
+        let wait = nth.checked_sub(1).map(|nth| balance::backoff(None, nth, worker.random()));
+        let wait = wait.unwrap_or_default();
+        if nth < UNPROCESSED_MAX && worker.clock.now() + wait < self.end {
+            return Again::After(wait);
+        }
+        self.by_rule(worker, None)
     }
 
     fn by_rule(&mut self, worker: &Worker, endpoint: Option<EndpointAddr>) -> Again {

@@ -132,9 +132,8 @@ fn poll_more(client: &mut Client, context: &mut Context<'_>) -> Poll<Result<(), 
             }
         }
     }
-    if client.live().is_draining() && client.input.is_empty() {
-        return Poll::Ready(Err(Out::Unsaid));
-    }
+    // A proxy that drains waits like any other: what was accepted is served, and its first message may
+    // be on its way.
     let stream = &mut client.addressed.accepted.stream;
     Poll::Ready(match ready!(poll_fill(stream, &mut client.input, HELLO_BYTES_MAX, context)) {
         Ok(count) if count > 0 => Ok(()),
@@ -194,7 +193,8 @@ async fn handshake(mut client: Client, tls: &Arc<ServerTls>, alpn: Alpn) -> Opti
     let arrived = client.take_input();
     let Stream::Tcp(tcp) = client.addressed.accepted.stream else { return None };
     let live = &client.addressed.accepted.live;
-    let shaken = match TlsStream::server(tcp, config, arrived) {
+    let stream = tcp.into_watched().and_then(|tcp| TlsStream::server(tcp, config, arrived));
+    let shaken = match stream {
         Ok(mut stream) => {
             let done = poll_fn(|context| poll_shake(&mut stream, live, &worker, context)).await;
             done.map(|()| stream)

@@ -81,8 +81,9 @@ impl TlsStream {
             if self.unread
                 && let Err(error) = self.read_record(&mut ReadBuf::new(&mut []))
             {
-                // The alert that says why, if it can be sent at once.
-                drop(self.poll_flush(context));
+                // The alert that says why goes first: a socket may not be known to be writable this
+                // early. The session says the same error again, and the wait is the handshake's.
+                drop(ready!(self.poll_flush(context)));
                 return Poll::Ready(Err(error));
             }
             if !self.session.is_handshaking() {

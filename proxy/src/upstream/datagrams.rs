@@ -1,6 +1,7 @@
 //! A socket for one flow of datagrams to an endpoint.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use socket2::{Domain, Protocol, Socket, Type};
@@ -42,5 +43,7 @@ fn connected(config: &Config, key: Key, port: u16) -> io::Result<UdpSocket> {
         if endpoint.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
     socket.bind(&SocketAddr::new(key.source.unwrap_or(own), port).into())?;
     socket.connect(&endpoint.into())?;
+    // What others sent to the port before it was the endpoint's alone would pass for its answers.
+    while socket.recv(&mut [MaybeUninit::uninit()]).is_ok() {}
     UdpSocket::from_std(socket.into())
 }

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Context;
 use std::time::Duration;
 
 use crate::clock::Moment;
@@ -63,6 +64,14 @@ impl Slot {
         idle.swap_remove(at);
         self.total.set(self.total.get() - 1);
         true
+    }
+
+    /// Says the end to all, where there is more to say than a close.
+    pub(super) fn leave(&self, context: &mut Context<'_>) {
+        for idle in self.idle.borrow_mut().iter_mut() {
+            // An endpoint that has no room for it is not waited for.
+            drop(idle.stream.poll_shutdown(context));
+        }
     }
 
     pub(super) fn sweep(&self, now: Moment, timeout: Duration) {

@@ -164,7 +164,8 @@ impl State {
                     let records = self.drain();
                     wait = match records {
                         0 => (wait * 2).clamp(POLL_BUSY, POLL_IDLE),
-                        1..DRAIN_MAX => POLL_BUSY,
+                        1..MANY => POLL_BUSY,
+                        MANY..DRAIN_MAX => POLL_MANY,
                         _ => Duration::ZERO,
                     };
                 }
@@ -222,6 +223,11 @@ const COMMANDS_MAX: usize = 16;
 const PRINTER_CHUNKS: usize = 64;
 /// Records taken from one ring before the next ring has its turn.
 const DRAIN_MAX: usize = 4096;
+/// Records of one poll that are many.
+const MANY: usize = 64;
+/// Time between polls while many records come: those under way, and those that come back to be filled
+/// again, are few enough to stay in the processor's cache.
+const POLL_MANY: Duration = Duration::from_millis(2);
 /// Time between polls while records come.
 const POLL_BUSY: Duration = Duration::from_millis(10);
 /// Longest time between polls while none come.

@@ -11,6 +11,7 @@ use model::policy::{PolicyEntry, PolicyVerdict};
 use model::route::RouteRule;
 use model::service::{GatewayAddr, GatewayPort, Listener, ListenerProtocol, ObjectRef};
 use model::workload::Protocol;
+use proxy::ListenerKind;
 
 use crate::client::{pod, until};
 use crate::world::{Plan, World, by, egress, identity, nothing, rule, to};
@@ -56,7 +57,7 @@ impl Datagrams {
         let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).unwrap();
         let port = socket.local_addr().unwrap().port();
         let world = plan.start();
-        world.proxy().listen_udp(0, socket);
+        world.proxy().listen_udp(0, socket, ListenerKind::Gateway);
         let mut all = Self { world, plan, address: SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port) };
         all.publish(rule);
         all
@@ -173,6 +174,41 @@ fn an_endpoint_that_is_not_there_ends_the_flow() {
     client(pod(1), all.address).send(b"x").unwrap();
     let record = all.world.flow();
     assert_eq!((record.verdict, record.reason), (FlowVerdict::Failed, FlowReason::ConnectFailed));
+}
+
+#[test]
+fn an_endpoint_that_is_not_there_gets_no_more_flows() {
+    let a = echo("a");
+    let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
+    let mut all = Datagrams::start(Plan::new(&[a.address, gone]), Some(rule()));
+    let clients: Vec<UdpSocket> = (0..16).map(|_| client(pod(1), all.address)).collect();
+    for one in &clients {
+        one.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        // What began the flow to the one that is gone is lost; asked again, the other answers.
+        until("an answer", || {
+            one.send(b"x").unwrap();
+            one.recv(&mut [0; 16]).is_ok()
+        });
+    }
+    let failed =
+        all.world.flows_left().iter().filter(|flow| flow.reason == FlowReason::ConnectFailed).count();
+    assert_eq!(failed, 1, "the first that met it");
+}
+
+#[test]
+fn a_flow_leaves_an_endpoint_that_its_service_has_lost() {
+    let (a, b) = (echo("a"), echo("b"));
+    let mut all = Datagrams::start(Plan::new(&[a.address, b.address]), Some(rule()));
+    let one = client(pod(1), all.address);
+    for _ in 0..4 {
+        let before = ask(&one, "x");
+        let left = if before == "a:x" { b.address } else { a.address };
+        all.plan = Plan::new(&[left]);
+        all.publish(Some(rule()));
+        assert_ne!(ask(&one, "x"), before);
+        all.plan = Plan::new(&[a.address, b.address]);
+        all.publish(Some(rule()));
+    }
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Requests and answers on connections that are kept.
 
 use crate::backend::{Backend, respond};
-use crate::client::Peer;
+use std::sync::{Arc, Barrier};
+
+use crate::client::{PATIENCE, Peer, until};
 use crate::world::Plan;
 
 #[test]
@@ -66,6 +68,41 @@ fn close_is_honoured_on_either_side() {
         assert_eq!(answer.header("connection"), None, "the endpoint's close is not the client's");
     }
     assert_eq!(closing.connections(), 3);
+}
+
+#[test]
+fn a_client_that_says_close_is_not_waited_for_but_one_that_goes_on_gets_its_answer() {
+    const LAST: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+    let (asked, goes_on) = (Arc::new(Barrier::new(2)), Arc::new(Barrier::new(2)));
+    let barriers = (asked.clone(), goes_on.clone());
+    let backend = Backend::script(move |mut peer, _| {
+        while peer.request().is_some() {
+            barriers.0.wait();
+            barriers.1.wait();
+            peer.send(&respond(200, &"x".repeat(300_000)));
+        }
+    });
+    // So long that a wait would not end.
+    let world = Plan::new(&[backend.address]).limits(|limits| limits.linger_timeout = 2 * PATIENCE).start();
+    let mut client = Peer::connect(world.gateway);
+    client.send(LAST);
+    asked.wait();
+    goes_on.wait();
+    assert_eq!(client.response().body.len(), 300_000);
+    until("it is closed", || world.proxy().stats().open == 0);
+    assert!(client.is_closed());
+
+    // A close with bytes unread would be a reset, and the answer lost.
+    let mut client = Peer::connect(world.gateway);
+    client.send(LAST);
+    asked.wait();
+    client.send(LAST);
+    goes_on.wait();
+    assert_eq!(client.response().body.len(), 300_000);
+    assert!(client.rest().is_empty(), "an end, not a reset");
+    client.shut();
+    until("it is closed", || world.proxy().stats().open == 0);
+    assert_eq!(backend.connections(), 1);
 }
 
 #[test]

@@ -22,5 +22,6 @@ mod refused;
 mod resilience;
 mod retries;
 mod routes;
+mod splices;
 mod tls;
 mod upgrades;

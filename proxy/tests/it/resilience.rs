@@ -99,6 +99,17 @@ fn connections_refused_and_broken_off_count_too() {
     }
 }
 
+/// Nothing is under way at an endpoint that is gone: by load it would be the first choice of all.
+#[test]
+fn an_endpoint_that_cannot_be_reached_is_not_sought_by_every_request() {
+    let good = Backend::echo("good");
+    let world = Plan::new(&[closed_port(), good.address]).start();
+    assert_eq!(statuses(&world, "/", 100), [200; 100]);
+    let retries = world.proxy().stats().retries;
+    // One in a second.
+    assert!((1..=20).contains(&retries), "{retries}");
+}
+
 #[test]
 fn it_comes_back() {
     let short = Outlier { base_ejection: Duration::from_millis(300), ..OUTLIER };
@@ -225,6 +236,28 @@ fn as_many_wait_as_may() {
     assert_eq!(self::statuses(&world, "/", 1), [503]);
     assert_eq!(world.flow().reason, FlowReason::Overloaded);
     assert_eq!(world.proxy().stats().limit_pending_timeout, 1);
+}
+
+/// Those who wait find no room over and over: they must not wake each other, or nobody else runs.
+#[test]
+fn waiting_costs_nothing() {
+    let limits = Breaker { connections: Some(1), pending: Some(3), ..Breaker::default() };
+    let (backend, free) = held();
+    let plan = Plan::new(&[backend.address]).traffic(breaker(limits));
+    let world = plan.limits(|limits| limits.pending_timeout = 10 * PATIENCE).start();
+    let mut first = ask(&world);
+    until("the first is there", || backend.requests() == 1);
+    let mut others = [ask(&world), ask(&world), ask(&world)];
+    let late = self::statuses(&world, "/", 1);
+    assert_eq!(late, [503], "three wait");
+    // Whoever is woken tries again; none of these was to be woken.
+    assert_eq!(world.proxy().stats().retries, 0);
+    free.store(true, Ordering::SeqCst);
+    assert_eq!(first.response().status(), 200);
+    for client in &mut others {
+        assert_eq!(client.response().status(), 200);
+    }
+    assert_eq!(backend.connections(), 1);
 }
 
 #[test]

@@ -15,8 +15,12 @@ use crate::client::{Peer, pod, until};
 use crate::failures::closed_port;
 use crate::world::{Plan, World, ingress, nothing, rule};
 
-const NO_BUDGET: RetryBudget =
-    RetryBudget { percent: 0, interval: Duration::from_secs(10), min_per_second: 0 };
+const NO_BUDGET: RetryBudget = RetryBudget {
+    percent: 0,
+    interval: Duration::from_secs(10),
+    min_retries: 0,
+    min_interval: Duration::from_secs(1),
+};
 
 fn retry(codes: &[u16], attempts: u32) -> RouteRule {
     RouteRule { retry: Some(Retry { codes: codes.to_vec(), attempts, backoff: None }), ..rule() }

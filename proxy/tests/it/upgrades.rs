@@ -1,5 +1,7 @@
 //! `websocket` passes, after the endpoint's 101; nothing else does.
 
+use std::time::Duration;
+
 use model::flow::{FlowReason, FlowVerdict};
 
 use crate::backend::{Backend, respond};
@@ -87,4 +89,36 @@ fn a_policy_change_closes_a_tunnel() {
     assert!(client.is_reset());
     assert_eq!(world.flow().reason, FlowReason::PolicyRevoked);
     until("counted", || world.proxy().stats().revoked == 1);
+}
+
+/// Waiting for a message is not waiting for a request.
+#[test]
+fn a_tunnel_has_a_time_of_its_own_to_stand_still() {
+    let backend = Backend::script(|mut peer, _| {
+        peer.request().unwrap();
+        peer.send(&format!("{SWITCH}first"));
+        assert_eq!(peer.take(5), b"hello");
+        peer.send("HELLO");
+        assert!(peer.is_closed());
+    });
+    let other = Backend::echo("b");
+    let limits = |limits: &mut proxy::Limits| {
+        limits.idle_timeout = Duration::from_millis(100);
+        limits.tunnel_timeout = Duration::from_secs(3);
+    };
+    let world = Plan::new(&[backend.address]).limits(limits).start();
+    let mut tunnel = Peer::connect(world.gateway);
+    tunnel.send(HELLO);
+    tunnel.head().unwrap();
+    assert_eq!(tunnel.take(5), b"first");
+    // A connection that began later has idled for too long by now.
+    let beside = Plan::new(&[other.address]).limits(limits).start();
+    let mut idle = Peer::connect(beside.gateway);
+    assert_eq!(idle.get("/").status(), 200);
+    assert!(idle.is_closed());
+    tunnel.send("hello");
+    assert_eq!(tunnel.take(5), b"HELLO");
+    assert!(tunnel.is_closed());
+    let stats = world.proxy().stats();
+    assert_eq!((stats.limit_idle_timeout, stats.limit_tunnel_timeout), (0, 1));
 }

@@ -159,6 +159,7 @@ impl Plan {
             policies: Arc::new(policies),
             backends: Arc::new(backends.map(|b| (b.id, Arc::new(b))).collect()),
             frontends: Arc::new(HashMap::from([(service, Arc::new(frontend))])),
+            datagram_frontends: Arc::default(),
             gateways: Arc::new(HashMap::from([(
                 address,
                 Arc::new(GatewayPort { listeners: vec![Arc::new(listener)] }),

@@ -20,7 +20,7 @@ use std::sync::{Arc, LazyLock};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use alpn::Alpn;
-pub use check::{check, check_authorities};
+pub use check::{check, check_authorities, lapsed};
 pub use client::{ClientSetup, Identity};
 pub use configs::Configs;
 pub use error::Error;

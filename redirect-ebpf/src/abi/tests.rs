@@ -71,7 +71,9 @@ fn layouts_are_those_of_the_object() {
     same!(found, PolicyValue = "policy_value", [precedence, action, length, whole, unused]);
     same!(found, Frontend = "frontend", [address, port, protocol, unused]);
     same!(found, Flow = "flow", [seen, revision, flags]);
-    same!(found, Config = "config", [revision, workers, port_first, port_last, unused]);
+    same!(found, Config = "config", [revision, workers, port_first, port_last, share]);
+    same!(found, FragmentKey = "fragment_key", [source, destination, id, ifindex, ipv6]);
+    same!(found, Ports = "ports", [source, destination]);
     same!(found, Reported = "reported", [time, sequence, reason]);
     same!(
         found,

@@ -126,8 +126,11 @@ struct config {
 	__u32 workers;
 	__u16 port_first; /* the proxy's upstream source ports, host order, both included */
 	__u16 port_last;
-	__u32 unused;
+	__u32 share; /* flows of other protocols than TCP that every pod can have whatever others do */
 };
+
+/* Pods are told apart by their number modulo this. */
+#define SHARES 256
 
 enum event_kind {
 	EVENT_DROPPED,
@@ -163,10 +166,28 @@ struct reported {
 	__u32 reason;
 };
 
+/* The fragments of one datagram at one device. IPv6 does not tell them apart by protocol; of IPv4
+ * only those of UDP are looked for. */
+struct fragment_key {
+	struct address source;
+	struct address destination;
+	__u32 id;
+	__u32 ifindex;
+	__u32 ipv6;
+};
+
+/* In network order. */
+struct ports {
+	__be16 source;
+	__be16 destination;
+};
+
 enum counter {
 	COUNTER_FORWARDED,  /* new flows allowed */
 	COUNTER_REDIRECTED, /* new flows sent to the proxy */
 	COUNTER_DROPPED,    /* packets */
 	COUNTER_LOST,	    /* events that found the ring full */
+	COUNTER_ORPHANS,    /* fragments of datagrams whose first fragment was not seen before */
+	COUNTER_SPILLED,    /* flows that had to leave their pod's share for the room that all have */
 	COUNTERS,
 };

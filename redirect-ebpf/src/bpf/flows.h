@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "policy.h"
+#include "shares.h"
 
 #define SECOND 1000000000ULL
 /* After this silence only a new judgement lets a packet pass. */
@@ -27,17 +27,22 @@ static __always_inline int expired(const struct flow *flow, const struct tuple *
 
 static __always_inline struct flow *find_flow(const struct tuple *tuple)
 {
+	struct flow *flow;
+
 	if (tuple->protocol == IPPROTO_TCP)
 		return bpf_map_lookup_elem(&flows, tuple);
-	return bpf_map_lookup_elem(&other_flows, tuple);
+	flow = bpf_map_lookup_elem(&other_flows, tuple);
+	return flow ? flow : bpf_map_lookup_elem(&spilled_flows, tuple);
 }
 
 static __always_inline void forget(const struct tuple *tuple)
 {
-	if (tuple->protocol == IPPROTO_TCP)
+	if (tuple->protocol == IPPROTO_TCP) {
 		bpf_map_delete_elem(&flows, tuple);
-	else
-		bpf_map_delete_elem(&other_flows, tuple);
+		return;
+	}
+	bpf_map_delete_elem(&other_flows, tuple);
+	bpf_map_delete_elem(&spilled_flows, tuple);
 }
 
 static __always_inline void remember(const struct tuple *tuple, __u32 flags, __u32 revision)
@@ -51,7 +56,7 @@ static __always_inline void remember(const struct tuple *tuple, __u32 flags, __u
 	if (tuple->protocol == IPPROTO_TCP)
 		bpf_map_update_elem(&flows, tuple, &flow, BPF_ANY);
 	else
-		bpf_map_update_elem(&other_flows, tuple, &flow, BPF_ANY);
+		share_flow(tuple, &flow);
 }
 
 /* What is known of the flow that began as `tuple`; judges it again if the policy changed. */

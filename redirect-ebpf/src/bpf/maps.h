@@ -70,15 +70,43 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
-/* Allowed flows of other protocols, which cost a sender nothing: in a map of their own, so that
- * they push no connection out. */
+/* Allowed flows of other protocols, which cost a sender nothing: in maps of their own, so that they
+ * push no connection out. Here are the last ones of each pod, as many as its share; there is room
+ * for more, so that none is evicted. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 131072);
+	__uint(max_entries, 98304);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, struct tuple);
 	__type(value, struct flow);
 } other_flows SEC(".maps");
+
+/* Those that had to make way in their pod's share. Here pods push each other's out. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 65536);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct tuple);
+	__type(value, struct flow);
+} spilled_flows SEC(".maps");
+
+/* The flows of each share in the order in which they began: a ring of `config.share` each. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tuple);
+} shares SEC(".maps");
+
+/* How many flows began in each share. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, SHARES);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, __u32);
+} share_heads SEC(".maps");
 
 /* Connections sent to the proxy, with the slot of the listener that takes them. An entry that is
  * evicted costs a reset, never a bypass. */
@@ -90,10 +118,19 @@ struct {
 	__type(value, __u32);
 } proxied SEC(".maps");
 
-/* Slot = worker * 2 + (0: IPv4, 1: IPv6). */
+/* The ports of fragmented datagrams under way; one that is evicted costs its datagram. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 8192);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct fragment_key);
+	__type(value, struct ports);
+} fragments SEC(".maps");
+
+/* Slot = worker * 4 + (0: TCP, 2: UDP) + (0: IPv4, 1: IPv6). */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKMAP);
-	__uint(max_entries, 512);
+	__uint(max_entries, 1024);
 	__uint(pinning, LIBBPF_PIN_BY_NAME);
 	__type(key, __u32);
 	__type(value, __u32);

@@ -13,7 +13,10 @@
 #include "abi.h"
 
 #define IPV4_FRAGMENT 0x3fff /* more fragments, or an offset */
-#define IPV6_EXTENSIONS 6    /* headers skipped before a packet counts as unreadable */
+#define IPV4_OFFSET 0x1fff
+#define IPV6_OFFSET 0xfff8
+#define IPV6_EXTENSIONS 6 /* headers skipped before a packet counts as unreadable */
+#define UDP_HEADER 8
 
 #define ICMP_ECHO_REPLY 0
 #define ICMP_ECHO 8
@@ -25,9 +28,19 @@
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
 
+/* Which part of a datagram a packet is. */
+enum fragment {
+	FRAGMENT_NONE, /* all of it */
+	FRAGMENT_FIRST,
+	FRAGMENT_LATER,
+};
+
 struct header {
 	__u32 transport; /* offset of the transport header */
+	__u32 fragment_id;
+	int length; /* bytes from `transport` on, by the IP header */
 	__u8 hop_limit;
+	__u8 fragment;
 };
 
 struct packet {
@@ -83,14 +96,45 @@ static __always_inline int read_ipv4(struct __sk_buff *skb, __u32 offset,
 	map_ipv4(&tuple->destination, ip.daddr);
 	tuple->protocol = ip.protocol;
 	header->transport = offset + sizeof(ip);
+	header->length = bpf_ntohs(ip.tot_len) - (int)sizeof(ip);
 	header->hop_limit = ip.ttl;
 	/* Options may route the packet elsewhere than its address says. */
-	return ip.version == 4 && ip.ihl == 5 && !(ip.frag_off & bpf_htons(IPV4_FRAGMENT));
+	if (ip.version != 4 || ip.ihl != 5)
+		return 0;
+	if (!(ip.frag_off & bpf_htons(IPV4_FRAGMENT)))
+		return 1;
+	header->fragment_id = ip.id;
+	header->fragment = ip.frag_off & bpf_htons(IPV4_OFFSET) ? FRAGMENT_LATER : FRAGMENT_FIRST;
+	return 0;
+}
+
+/* The fragment header of RFC 8200. */
+struct fragment_header {
+	__u8 next;
+	__u8 reserved;
+	__be16 offset;
+	__be32 id;
+};
+
+static __always_inline void read_fragment(struct __sk_buff *skb, __u32 offset,
+					  struct header *header, struct tuple *tuple)
+{
+	struct fragment_header fragment;
+
+	if (bpf_skb_load_bytes(skb, offset, &fragment, sizeof(fragment)))
+		return;
+	tuple->protocol = fragment.next;
+	header->transport += sizeof(fragment);
+	header->length -= sizeof(fragment);
+	header->fragment_id = fragment.id;
+	header->fragment =
+		fragment.offset & bpf_htons(IPV6_OFFSET) ? FRAGMENT_LATER : FRAGMENT_FIRST;
 }
 
 static __always_inline int read_ipv6(struct __sk_buff *skb, __u32 offset,
 				     struct header *header, struct tuple *tuple)
 {
+	__u32 start = offset;
 	struct ipv6hdr ip;
 	__u8 extension[2];
 	__u8 next;
@@ -111,7 +155,10 @@ static __always_inline int read_ipv6(struct __sk_buff *skb, __u32 offset,
 		offset += (extension[1] + 1) * 8;
 	}
 	tuple->protocol = next;
+	header->length = bpf_ntohs(ip.payload_len) + (int)sizeof(ip) - (int)(offset - start);
 	header->transport = offset;
+	if (ip.version == 6 && next == IPPROTO_FRAGMENT)
+		read_fragment(skb, offset, header, tuple);
 	/* Routing, fragment and authentication headers and whatever is unknown may hide another
 	 * protocol behind them; a number alone does not tell. */
 	return ip.version == 6 && (next == IPPROTO_TCP || next == IPPROTO_UDP ||
@@ -224,6 +271,16 @@ static __always_inline int read_transport(struct __sk_buff *skb, struct packet *
 }
 
 /*
+ * Ports of a datagram's first fragment. It must have the whole UDP header: then no other fragment
+ * reaches the ports, as the next begins behind them. What else is fragmented is unreadable.
+ */
+static __always_inline int read_first(struct __sk_buff *skb, struct packet *p)
+{
+	return p->header.fragment == FRAGMENT_FIRST && p->tuple.protocol == IPPROTO_UDP &&
+	       p->header.length >= UDP_HEADER && read_ports(skb, p->header.transport, &p->tuple);
+}
+
+/*
  * Reads an IP packet. Returns 0 if it is not IP at all, or if it carries a VLAN tag: then it is
  * for another device. `readable` says whether protocol and ports are known; if not, only the
  * addresses are.
@@ -244,5 +301,7 @@ static __always_inline int read_packet(struct __sk_buff *skb, __u32 device_flags
 	}
 	if (p->readable)
 		p->readable = read_transport(skb, p);
+	else
+		p->readable = read_first(skb, p);
 	return 1;
 }

@@ -5,6 +5,14 @@
 #include "maps.h"
 #include "packet.h"
 
+static __always_inline void count(__u32 counter)
+{
+	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
+
+	if (value)
+		*value += 1;
+}
+
 enum verdict {
 	VERDICT_PASS,
 	VERDICT_DROP,

@@ -6,6 +6,7 @@
  *
  * What is not ours gets TC_ACT_UNSPEC, so that later programs of the same hook run.
  */
+#include "fragments.h"
 #include "link.h"
 #include "proxy.h"
 
@@ -66,12 +67,12 @@ static __always_inline int enter(struct __sk_buff *skb, struct packet *p,
 	if (!settings_now)
 		return TC_ACT_SHOT;
 	revision = settings_now->revision;
-	if (p->readable && p->tuple.protocol == IPPROTO_TCP &&
-	    owned(skb, p, &p->tuple, settings_now))
+	follow_fragment(p, skb->ifindex);
+	if (p->readable && owned(skb, p, &p->tuple, settings_now))
 		return deliver(skb, device);
 	if (is_error_of(p, sides & FLOW_EGRESS)) {
 		reverse(&p->inner, &reversed);
-		if (reversed.protocol == IPPROTO_TCP && owned(skb, p, &reversed, settings_now))
+		if (owned(skb, p, &reversed, settings_now))
 			return deliver(skb, device);
 		if (answers_flow(p, revision, j))
 			return TC_ACT_UNSPEC;
@@ -179,6 +180,7 @@ static __always_inline int admit(struct __sk_buff *skb, struct packet *p,
 	__u32 sides = FLOW_INGRESS;
 	int verdict;
 
+	follow_fragment(p, skb->ifindex);
 	if (is_error_of(p, 0) && answers_flow(p, revision, j))
 		return TC_ACT_UNSPEC;
 	/* From the pod itself, by way of a Service perhaps: its address as the source tells nothing
@@ -237,32 +239,60 @@ int to_pod(struct __sk_buff *skb)
 	return admit(skb, &p, destination, settings_now->revision, &j);
 }
 
-/* The listener for a connection that was steered to this node's stack; all others go their way. */
+/*
+ * The slot of the listener for what was steered to this node's stack, or -1. Which worker takes a
+ * connection was settled when it was steered. Datagrams need no such memory, and the fragments of
+ * one could not be given a socket before: only a frontend's are steered, and each flow's always to
+ * the same worker. What is for a Gateway finds the Gateway's own socket.
+ */
+static __always_inline int slot_for(const struct tuple *tuple, int ipv6)
+{
+	struct frontend key = {
+		.address = tuple->destination,
+		.port = tuple->destination_port,
+		.protocol = tuple->protocol,
+	};
+	__u32 *found;
+
+	if (tuple->protocol == IPPROTO_TCP) {
+		found = bpf_map_lookup_elem(&proxied, tuple);
+		return found ? *found : -1;
+	}
+	if (tuple->protocol != IPPROTO_UDP)
+		return -1;
+	found = bpf_map_lookup_elem(&frontends, &key);
+	if (!found || *found & FRONTEND_OUTSIDE)
+		return -1;
+	return slot_of(tuple, ipv6, settings());
+}
+
+/* The listener for what was steered to this node's stack; all else goes its way. */
 SEC("sk_lookup")
 int choose_listener(struct bpf_sk_lookup *ctx)
 {
 	struct tuple tuple = { .protocol = ctx->protocol };
 	struct bpf_sock *listener;
-	__u32 *slot;
+	int ipv6 = ctx->family != 2 /* AF_INET */;
+	__u32 slot;
 	long error;
+	int found;
 
-	if (ctx->protocol != IPPROTO_TCP)
-		return SK_PASS;
-	if (ctx->family == 2 /* AF_INET */) {
-		map_ipv4(&tuple.source, ctx->remote_ip4);
-		map_ipv4(&tuple.destination, ctx->local_ip4);
-	} else {
+	if (ipv6) {
 		for (int i = 0; i < 4; i++) {
 			tuple.source.word[i] = ctx->remote_ip6[i];
 			tuple.destination.word[i] = ctx->local_ip6[i];
 		}
+	} else {
+		map_ipv4(&tuple.source, ctx->remote_ip4);
+		map_ipv4(&tuple.destination, ctx->local_ip4);
 	}
 	tuple.source_port = ctx->remote_port;
 	tuple.destination_port = bpf_htons(ctx->local_port);
-	slot = bpf_map_lookup_elem(&proxied, &tuple);
-	if (!slot)
+	found = slot_for(&tuple, ipv6);
+	if (found < 0)
 		return SK_PASS;
-	listener = bpf_map_lookup_elem(&listeners, slot);
+	slot = found;
+	listener = bpf_map_lookup_elem(&listeners, &slot);
 	if (!listener)
 		return SK_DROP;
 	error = bpf_sk_assign(ctx, listener, 0);

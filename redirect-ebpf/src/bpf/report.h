@@ -1,19 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0 */
-/* Counters, and the events that user space makes flow records of. */
+/* The events that user space makes flow records of. */
 #pragma once
 
 #include "flows.h"
 
 /* For this long a tuple that goes on being dropped is not reported again. */
 #define REPORT_AGAIN (60 * SECOND)
-
-static __always_inline void count(__u32 counter)
-{
-	__u64 *value = bpf_map_lookup_elem(&counters, &counter);
-
-	if (value)
-		*value += 1;
-}
 
 /* Whether this drop was reported before: a retransmitted SYN, or more of the same flow. */
 static __always_inline int repeated(const struct packet *p, const struct judgement *j, __u64 now)

@@ -13,6 +13,7 @@ use crate::abi;
 use crate::attach::Hook;
 use crate::bpffs;
 use crate::error::Error;
+use crate::kernel;
 use crate::netlink::{Link, Netlink};
 use crate::state::State;
 
@@ -192,7 +193,7 @@ impl Redirect {
             workers: self.config.workers,
             port_first: *self.config.upstream_ports.start(),
             port_last: *self.config.upstream_ports.end(),
-            unused: 0,
+            share: kernel::share(self.config.flows),
         };
         if new != old {
             self.settings.set(0, new, 0).map_err(Error::map("config", "write"))?;

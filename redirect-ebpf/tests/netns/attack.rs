@@ -6,7 +6,7 @@ use redirect::Action::{Allow, Redirect};
 use redirect::Direction::{Egress, Ingress};
 use redirect::Reason;
 
-use super::frame::{IPV4, IPV6, frame, icmp, mac, send, udp};
+use super::frame::{IPV4, IPV6, frame, icmp, mac, send, send_packet, udp};
 use super::node::{A, A6, B, B6, C, C6, ID_A, ID_B, NODE, Node, TCP, UDP, VIP, entry};
 use super::socket::{Client, Proxy, SILENCE, serve};
 
@@ -15,9 +15,7 @@ const ICMPV6: u8 = 58;
 
 /// Sends an IP packet from pod `a` to the node's end of its veth.
 fn send_from_a(node: &Node, packet: &[u8]) {
-    let kind = if packet[0] >> 4 == 4 { IPV4 } else { IPV6 };
-    let (to, from) = (mac(&node.net, "node", "va"), mac(&node.net, "a", "eth0"));
-    send(&node.net, "a", "eth0", &frame(to, from, kind, packet));
+    send_packet(&node.net, "a", "va", packet);
 }
 
 /// Sends an IP packet from the other node.

@@ -6,8 +6,9 @@ use redirect::Action::Allow;
 use redirect::Direction::{Egress, Ingress};
 use redirect::Reason;
 
-use super::node::{A, B, B6, C, ID_A, ID_B, NODE, Node, TCP, UDP, entry};
-use super::socket::{Client, Proxy, SILENCE, serve, serve_udp, udp};
+use super::frame::{IPV4, IPV6, frame, mac, send_all, udp as packet};
+use super::node::{A, A6, B, B6, C, C6, ID_A, ID_B, NODE, Node, TCP, UDP, entry};
+use super::socket::{Client, PATIENCE, Proxy, SILENCE, serve, serve_udp, udp};
 
 #[test]
 fn replies_pass_where_egress_is_denied() {
@@ -34,6 +35,35 @@ fn replies_pass_where_egress_is_denied() {
     let event = node.assert_dropped(B, Reason::DefaultDeny);
     assert_eq!((event.direction, event.endpoint), (Egress, ID_B));
     Client::fail(&node.net, "b", (C, 80));
+}
+
+#[test]
+fn a_pods_flood_costs_others_no_flow() {
+    let Some(mut node) = Node::routed() else {
+        return;
+    };
+    // `b` may call, and only what answers may come in.
+    node.ingress(ID_B, &[]);
+    node.apply();
+    for (own, from, server) in [(B, A, C), (B6, A6, C6)] {
+        let asked = node.net.enter("c", || UdpSocket::bind((server, 53)).unwrap());
+        let asking = node.net.enter("b", || UdpSocket::bind((own, 5000)).unwrap());
+        asking.connect((server, 53)).unwrap();
+        asking.send(b"hello").unwrap();
+        let (_, client) = asked.recv_from(&mut [0; 16]).unwrap();
+        // More flows than are remembered of all pods together.
+        let (to, mac_a) = (mac(&node.net, "node", "va"), mac(&node.net, "a", "eth0"));
+        let kind = if own.is_ipv4() { IPV4 } else { IPV6 };
+        let flood =
+            (1_000..11_000).map(|port| frame(to, mac_a, kind, &packet((from, port), (server, 54), b"x")));
+        send_all(&node.net, "a", "eth0", flood);
+        asked.send_to(b"late", client).unwrap();
+        asking.set_read_timeout(Some(PATIENCE)).unwrap();
+        assert_eq!(asking.recv(&mut [0; 16]).unwrap(), 4, "{own}");
+    }
+    assert!(node.redirect.counters().unwrap().spilled > 10_000);
+    // What the flood left is bounded.
+    assert!(node.redirect.flows().unwrap() <= 4096 * 5 / 4);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Frames made by hand, as root in a pod may send them.
 
 use std::net::IpAddr;
+use std::ops::Range;
 use std::os::fd::AsRawFd;
 use std::process::Command;
 
@@ -23,6 +24,11 @@ pub(crate) fn mac(net: &Net, role: &str, device: &str) -> [u8; 6] {
 
 /// Sends a frame out of a namespace's device.
 pub(crate) fn send(net: &Net, role: &str, device: &str, frame: &[u8]) {
+    send_all(net, role, device, std::iter::once(frame.to_vec()));
+}
+
+/// The same of several.
+pub(crate) fn send_all(net: &Net, role: &str, device: &str, frames: impl Iterator<Item = Vec<u8>> + Send) {
     net.enter(role, || {
         let socket = Socket::new(Domain::PACKET, Type::RAW, None).unwrap();
         let name = std::ffi::CString::new(device).unwrap();
@@ -34,19 +40,28 @@ pub(crate) fn send(net: &Net, role: &str, device: &str, frame: &[u8]) {
         to.sll_ifindex = i32::try_from(index).unwrap();
         to.sll_halen = 6;
         let length = libc::socklen_t::try_from(size_of_val(&to)).unwrap();
-        // SAFETY: an open descriptor, a buffer and an address of the sizes said.
-        let sent = unsafe {
-            libc::sendto(
-                socket.as_raw_fd(),
-                frame.as_ptr().cast(),
-                frame.len(),
-                0,
-                (&raw const to).cast(),
-                length,
-            )
-        };
-        assert_eq!(usize::try_from(sent), Ok(frame.len()), "{}", std::io::Error::last_os_error());
+        for frame in frames {
+            // SAFETY: an open descriptor, a buffer and an address of the sizes said.
+            let sent = unsafe {
+                libc::sendto(
+                    socket.as_raw_fd(),
+                    frame.as_ptr().cast(),
+                    frame.len(),
+                    0,
+                    (&raw const to).cast(),
+                    length,
+                )
+            };
+            assert_eq!(usize::try_from(sent), Ok(frame.len()), "{}", std::io::Error::last_os_error());
+        }
     });
+}
+
+/// Sends an IP packet from a pod to `host`, the node's end of its veth.
+pub(crate) fn send_packet(net: &Net, role: &str, host: &str, packet: &[u8]) {
+    let kind = if packet[0] >> 4 == 4 { IPV4 } else { IPV6 };
+    let (to, from) = (mac(net, "node", host), mac(net, role, "eth0"));
+    send(net, role, "eth0", &frame(to, from, kind, packet));
 }
 
 /// A frame.
@@ -90,6 +105,51 @@ pub(crate) fn udp(from: (IpAddr, u16), to: (IpAddr, u16), data: &[u8]) -> Vec<u8
         udp[6..8].copy_from_slice(&sum.to_be_bytes());
     }
     ip(from.0, to.0, 17, 64, &udp)
+}
+
+/// Which part of a packet's payload a fragment has, and which datagram it says it is of.
+pub(crate) struct Piece {
+    id: u32,
+    part: Range<usize>,
+    more: bool,
+}
+
+impl Piece {
+    pub(crate) fn first(id: u32, part: Range<usize>) -> Self {
+        Self { id, part, more: true }
+    }
+
+    pub(crate) fn middle(id: u32, part: Range<usize>) -> Self {
+        Self { id, part, more: true }
+    }
+
+    pub(crate) fn last(id: u32, part: Range<usize>) -> Self {
+        Self { id, part, more: false }
+    }
+}
+
+/// A fragment of an IP packet without options.
+pub(crate) fn piece(packet: &[u8], piece: Piece) -> Vec<u8> {
+    let Piece { id, part, more } = piece;
+    let offset = u16::try_from(part.start).unwrap();
+    assert_eq!(offset % 8, 0);
+    if packet[0] >> 4 == 4 {
+        let (mut header, payload) = (packet[..20].to_vec(), &packet[20..]);
+        let length = u16::try_from(20 + part.len()).unwrap();
+        header[2..4].copy_from_slice(&length.to_be_bytes());
+        header[4..6].copy_from_slice(&u16::try_from(id).unwrap().to_be_bytes());
+        header[6..8].copy_from_slice(&((offset / 8) | (u16::from(more) << 13)).to_be_bytes());
+        header[10..12].copy_from_slice(&[0, 0]);
+        let sum = checksum(&header);
+        header[10..12].copy_from_slice(&sum.to_be_bytes());
+        return [&header[..], &payload[part]].concat();
+    }
+    let (mut header, payload) = (packet[..40].to_vec(), &packet[40..]);
+    let length = u16::try_from(8 + part.len()).unwrap();
+    let next = std::mem::replace(&mut header[6], 44);
+    header[4..6].copy_from_slice(&length.to_be_bytes());
+    let position = (offset | u16::from(more)).to_be_bytes();
+    [&header[..], &[next, 0], &position, &id.to_be_bytes(), &payload[part]].concat()
 }
 
 /// An ICMP message in an IP packet: type, code, then what follows the checksum.

@@ -68,7 +68,7 @@ fn a_device_made_anew_is_enforced_again() {
         let client = Client::connect(&node.net, "a", (B, 80)).unwrap();
         assert!(client.greeting.starts_with("proxy"), "{}", client.greeting);
     }
-    let pins = std::fs::read_dir(node.net.pins().join("v2")).unwrap();
+    let pins = std::fs::read_dir(node.net.pins().join("v3")).unwrap();
     let stale: Vec<_> = pins
         .filter_map(|entry| entry.unwrap().file_name().into_string().ok())
         .filter(|name| name.ends_with(&format!("_{old}")))
@@ -107,7 +107,7 @@ fn a_pod_that_is_gone_leaves_no_pins() {
     };
     node.apply();
     let count = |node: &Node| {
-        let pins = std::fs::read_dir(node.net.pins().join("v2")).unwrap();
+        let pins = std::fs::read_dir(node.net.pins().join("v3")).unwrap();
         pins.filter(|entry| {
             let name = entry.as_ref().unwrap().file_name();
             name.to_string_lossy().contains("_pod_")
@@ -140,7 +140,7 @@ fn maps_of_another_layout_are_not_taken_up() {
     let map = other.join("policy");
     bpftool(&["map", "create", map.to_str().unwrap()]);
     // And a map of the right name that is not what it should be.
-    let unfit = pins.join("v2/endpoints");
+    let unfit = pins.join("v3/endpoints");
     std::fs::remove_file(&unfit).unwrap();
     bpftool(&["map", "create", unfit.to_str().unwrap()]);
     node.reopen();

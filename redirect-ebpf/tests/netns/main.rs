@@ -7,8 +7,10 @@
 
 mod attack;
 mod bridge;
+mod datagrams;
 mod deny;
 mod flow_map;
+mod fragments;
 mod frame;
 mod icmp;
 mod lifecycle;

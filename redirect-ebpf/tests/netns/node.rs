@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use redirect::{
-    Action, Config, Direction, Endpoint, Enforcement, Event, EventKind, Family, Frontend, PolicyEntry,
+    Action, Config, Direction, Endpoint, Enforcement, Event, EventKind, Family, Frontend, Kind, PolicyEntry,
     Reason, Redirect, Report, State, discover,
 };
 
@@ -124,7 +124,7 @@ impl Node {
         for (worker, pair) in (0..).zip(&proxy.listeners) {
             for (family, listener) in [(Family::V4, &pair[0]), (Family::V6, &pair[1])] {
                 use std::os::fd::AsFd;
-                self.redirect.set_listener(worker, family, listener.as_fd()).unwrap();
+                self.redirect.set_listener(worker, Kind::Connections, family, listener.as_fd()).unwrap();
             }
         }
         proxy

@@ -37,7 +37,7 @@ pub(crate) fn serve_udp(net: &Net, role: &str, address: IpAddr, port: u16) {
     net.spawn(role, move || {
         let socket = UdpSocket::bind((address, port)).unwrap();
         ready.send(()).unwrap();
-        let mut buffer = [0; 4096];
+        let mut buffer = [0; 65_535];
         while let Ok((length, peer)) = socket.recv_from(&mut buffer) {
             let _sent = socket.send_to(&buffer[..length], peer);
         }
@@ -161,7 +161,7 @@ pub(crate) fn ask_udp(
         socket.connect(to)?;
         socket.set_read_timeout(Some(patience))?;
         socket.send(payload)?;
-        socket.recv(&mut [0; 4096])
+        socket.recv(&mut [0; 65_535])
     })
 }
 
@@ -248,7 +248,7 @@ fn transparent(ip: IpAddr) -> TcpListener {
     socket.into()
 }
 
-fn set(socket: &Socket, level: i32, option: i32, value: libc::c_int) {
+pub(crate) fn set(socket: &Socket, level: i32, option: i32, value: libc::c_int) {
     let length = libc::socklen_t::try_from(size_of_val(&value)).unwrap();
     // SAFETY: an open descriptor and an integer of the size said.
     let result =

@@ -1,27 +1,21 @@
 //! Packets that do not tell what they are.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::net::{IpAddr, SocketAddr};
 
 use redirect::Action::{Allow, Redirect};
 use redirect::Direction::Ingress;
 use redirect::Reason;
 use socket2::{Protocol, Socket, Type};
 
-use super::namespace::Net;
+use super::frame::{Piece, icmp, piece, send_packet};
 use super::node::{A, A6, B, B6, ID_B, Node, TCP, UDP, VIP, VIP6, entry, whole};
-use super::socket::{SILENCE, ask_udp, domain, serve_udp};
+use super::socket::domain;
 
-/// More than fits into one packet.
-const LARGE: [u8; 3000] = [7; 3000];
-const PATIENCE: Duration = Duration::from_secs(10);
-
-fn send_large(net: &Net, to: IpAddr) {
-    net.enter("a", || {
-        let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
-        let socket = UdpSocket::bind((any, 0)).unwrap();
-        socket.send_to(&LARGE, (to, 53)).unwrap();
-    });
+/// A large ping in two packets, of which the first says what it is.
+fn large_ping(from: IpAddr, to: IpAddr) -> [Vec<u8>; 2] {
+    let kind = if from.is_ipv4() { [8, 0] } else { [128, 0] };
+    let packet = icmp(from, to, kind, 64, &[7; 36]);
+    [piece(&packet, Piece::first(7, 0..24)), piece(&packet, Piece::last(7, 24..40))]
 }
 
 #[test]
@@ -29,21 +23,28 @@ fn fragments_pass_where_no_port_matters() {
     let Some(mut node) = Node::routed() else {
         return;
     };
-    node.apply();
-    for (client, server) in [(A, B), (A6, B6)] {
-        serve_udp(&node.net, "b", server, 53);
-        let ask = |patience| ask_udp(&node.net, "a", (server, 53), &LARGE, patience);
-        assert_eq!(ask(PATIENCE).unwrap(), LARGE.len(), "no policy");
+    for (client, server, protocol) in [(A, B, 1), (A6, B6, 58)] {
+        node.apply();
+        let dropped = |node: &Node| {
+            let before = node.redirect.counters().unwrap().dropped;
+            for packet in large_ping(client, server) {
+                send_packet(&node.net, "a", "va", &packet);
+            }
+            node.redirect.counters().unwrap().dropped - before
+        };
+        assert_eq!(dropped(&node), 0, "no policy");
         node.ingress(ID_B, &[whole(Ingress, 101, Allow)]);
         node.apply();
-        let ask = |patience| ask_udp(&node.net, "a", (server, 53), &LARGE, patience);
-        assert_eq!(ask(PATIENCE).unwrap(), LARGE.len(), "every port allowed");
-        node.ingress(ID_B, &[entry(Ingress, 101, UDP, 53, Allow), entry(Ingress, 101, TCP, 80, Redirect)]);
+        assert_eq!(dropped(&node), 0, "everything allowed");
+        let echo = if client.is_ipv4() { 8 } else { 128 };
+        node.ingress(
+            ID_B,
+            &[entry(Ingress, 101, protocol, echo, Allow), entry(Ingress, 101, TCP, 80, Redirect)],
+        );
         node.apply();
-        ask_udp(&node.net, "a", (server, 53), &LARGE, SILENCE).unwrap_err();
+        assert_eq!(dropped(&node), 2);
         node.assert_dropped(client, Reason::Unreadable);
         node.open_up(ID_B);
-        node.apply();
     }
 }
 
@@ -56,7 +57,7 @@ fn fragments_to_a_frontend_are_dropped() {
     node.frontend(VIP6, 80);
     node.apply();
     for (client, address) in [(A, VIP), (A6, VIP6)] {
-        send_large(&node.net, address);
+        send_packet(&node.net, "a", "va", &large_ping(client, address)[0]);
         node.assert_dropped(client, Reason::Unreadable);
     }
 }

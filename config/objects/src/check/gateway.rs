@@ -1,4 +1,4 @@
-//! GatewayClasses, Gateways and ReferenceGrants: the schemas and rules of the Gateway API's CRDs.
+//! GatewayClasses, Gateways, ListenerSets and ReferenceGrants: the schemas and rules of the Gateway API's CRDs.
 
 use std::collections::HashSet;
 
@@ -9,6 +9,7 @@ use gateway_api::apis::standard::gateways::{
 use gateway_api::apis::standard::referencegrants::ReferenceGrant;
 
 use super::Checker;
+use crate::types::ListenerSet;
 
 /// `spec.controllerName` is a domain with a path.
 pub(super) fn gateway_class(c: &mut Checker, class: &GatewayClass) {
@@ -30,17 +31,33 @@ pub(super) fn gateway(c: &mut Checker, gateway: &Gateway) {
             let is_ip = matches!(address.r#type.as_deref(), None | Some("IPAddress"));
             c.some("value", address.value.as_ref().filter(|_| is_ip), |c, value| c.ip(value));
         });
-        c.must_at("listeners", !spec.listeners.is_empty(), "at least one is needed");
-        c.at_most("listeners", &spec.listeners, 64);
-        c.each("listeners", &spec.listeners, listener);
-        c.unique("listeners", spec.listeners.iter().map(|listener| listener.name.as_str()));
-        let mut seen = HashSet::new();
-        c.each("listeners", &spec.listeners, |c, listener| {
-            let fresh = seen.insert((listener.port, listener.protocol.clone(), listener.hostname.clone()));
-            c.must(fresh, "a second listener of the same port, protocol and hostname");
-        });
+        listeners(c, &spec.listeners);
         let frontend = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
         c.at("tls", |c| c.some("frontend", frontend, self::frontend));
+    });
+}
+
+/// The listeners of a ListenerSet and the Gateway that it adds them to.
+pub(super) fn listener_set(c: &mut Checker, set: &ListenerSet) {
+    let parent = &set.spec.parent_ref;
+    c.at("spec", |c| {
+        c.at("parentRef", |c| {
+            c.must_at("name", !parent.name.is_empty(), "is empty");
+            c.some("namespace", parent.namespace.as_ref(), |c, namespace| c.label(namespace));
+        });
+        listeners(c, &crate::listener_set::listeners(set));
+    });
+}
+
+fn listeners(c: &mut Checker, listeners: &[GatewayListeners]) {
+    c.must_at("listeners", !listeners.is_empty(), "at least one is needed");
+    c.at_most("listeners", listeners, 64);
+    c.each("listeners", listeners, listener);
+    c.unique("listeners", listeners.iter().map(|listener| listener.name.as_str()));
+    let mut seen = HashSet::new();
+    c.each("listeners", listeners, |c, listener| {
+        let fresh = seen.insert((listener.port, listener.protocol.clone(), listener.hostname.clone()));
+        c.must(fresh, "a second listener of the same port, protocol and hostname");
     });
 }
 

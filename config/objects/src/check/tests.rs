@@ -22,6 +22,7 @@ fn faults(kind: Kind, spec: Value) -> Vec<String> {
     let object = match kind {
         Kind::Service => Object::Service(typed(object)),
         Kind::Gateway => Object::Gateway(typed(object)),
+        Kind::ListenerSet => Object::ListenerSet(typed(object)),
         Kind::HttpRoute => Object::HttpRoute(typed(object)),
         Kind::GrpcRoute => Object::GrpcRoute(typed(object)),
         Kind::TlsRoute => Object::TlsRoute(typed(object)),

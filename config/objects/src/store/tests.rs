@@ -55,6 +55,45 @@ fn a_clone_does_not_change_and_shares_what_did_not() {
 }
 
 #[test]
+fn the_last_changes_are_known_by_name() {
+    let mut store = Store::default();
+    let since = |store: &Store, revision| {
+        let names = store.services().changed_since(revision)?;
+        Some(names.map(|key| key.name.to_string()).collect::<Vec<_>>().join(" "))
+    };
+    store.apply(service(None, "a"), None);
+    store.apply(service(None, "b"), None);
+    store.apply(service(None, "a"), None);
+    store.remove(&ObjectKey::new(Kind::Service, "default", "b"));
+    for (revision, want) in [(0, Some("a b a b")), (2, Some("a b")), (4, Some("")), (5, None)] {
+        assert_eq!(since(&store, revision).as_deref(), want, "{revision}");
+    }
+    let before = store.clone();
+    (0..256).for_each(|_| store.apply(service(None, "c"), None));
+    assert_eq!(since(&store, 4).map(|names| names.len()), Some(256 * 2 - 1));
+    assert_eq!(since(&store, 3), None, "too many to remember");
+    assert_eq!(since(&before, 3).as_deref(), Some("b"));
+}
+
+#[test]
+fn a_version_counts_all() {
+    let mut store = Store::default();
+    let key = ObjectKey::new(Kind::Service, "default", "a");
+    let refused = Refused { key: key.clone(), source: None, rules: Vec::new(), message: String::new() };
+    let mut last = store.version();
+    let changes: [&dyn Fn(&mut Store); 4] = [
+        &|store| assert!(store.refuse(refused.clone())),
+        &|store| store.apply(service(None, "a"), Some(source(1))),
+        &|store| store.relocate(&key, source(2)),
+        &|store| assert!(store.remove(&key)),
+    ];
+    for change in changes {
+        change(&mut store);
+        assert_ne!(std::mem::replace(&mut last, store.version()), store.version());
+    }
+}
+
+#[test]
 fn a_move_is_not_a_change() {
     let mut store = Store::default();
     store.apply(service(None, "a"), Some(source(1)));

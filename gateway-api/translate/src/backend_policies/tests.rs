@@ -217,19 +217,20 @@ fn retries(world: &mut World, name: &str, created: &str, mut spec: Value) {
 
 #[test]
 fn retry_budgets() {
-    let budget = |percent, seconds, min_per_second| RetryBudget {
+    let budget = |percent, seconds, min_retries, min_millis| RetryBudget {
         percent,
         interval: Duration::from_secs(seconds),
-        min_per_second,
+        min_retries,
+        min_interval: Duration::from_millis(min_millis),
     };
     let rate = |count: u32, interval: &str| json!({"minRetryRate": {"count": count, "interval": interval}});
     for (constraint, want) in [
         (json!({}), Some(RetryBudget::default())),
-        (json!({"budget": {"percent": 0, "interval": "1m"}}), Some(budget(0, 60, 10))),
-        (rate(3, "1s"), Some(budget(20, 10, 3))),
-        (rate(600, "1m"), Some(budget(20, 10, 10))),
-        (rate(1, "1h"), Some(budget(20, 10, 1))),
-        (rate(1, "100ms"), Some(budget(20, 10, 10))),
+        (json!({"budget": {"percent": 0, "interval": "1m"}}), Some(budget(0, 60, 10, 1_000))),
+        (rate(3, "1s"), Some(budget(20, 10, 3, 1_000))),
+        (rate(600, "1m"), Some(budget(20, 10, 600, 60_000))),
+        (rate(1, "1h"), Some(budget(20, 10, 1, 3_600_000))),
+        (rate(1, "100ms"), Some(budget(20, 10, 1, 100))),
         (json!({"budget": {"percent": 101}}), None),
         (json!({"budget": {"interval": "0s"}}), None),
         (rate(0, "1s"), None),
@@ -238,7 +239,10 @@ fn retry_budgets() {
         let mut world = world();
         retries(&mut world, "ns/p", "2026-01-01", json!({ "retryConstraint": constraint }));
         let problems = world.translate();
-        assert_eq!(problems.len(), usize::from(want.is_none()), "{constraint} {problems:?}");
+        assert_eq!(problems.len(), if want.is_none() { 2 } else { 0 }, "{constraint} {problems:?}");
+        let said =
+            "Service ns/s has the default retry budget, 20 % of the requests in 10s, and 10 retries in 1s";
+        assert!(want.is_some() || problems.iter().any(|p| p.contains(said)), "{problems:?}");
         let got = world.backend("ns/s", 80).traffic.retry_budget;
         assert_eq!(got, want.unwrap_or_default(), "{constraint}");
         let accepted = if want.is_some() { "true/Accepted" } else { "false/Invalid" };
@@ -253,7 +257,17 @@ fn retry_budgets() {
     assert_eq!(world.backend("ns/s", 80).traffic.retry_budget.percent, 2);
     let loser = world.statuses(Kind::BackendTrafficPolicy, "ns/a");
     assert_eq!(loser, ["Gateway ns/gw: Accepted=false/Conflicted"]);
+    // One that is refused keeps its last good version, and its target.
     retries(&mut world, "ns/b", "2026-01-01", json!({"sessionPersistence": {}}));
-    assert_eq!(world.translate().len(), 2);
+    let problems = world.translate();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    let said = "Service ns/s has the last good retry budget, 2 % of";
+    assert!(problems.iter().any(|problem| problem.contains(said)), "{problems:?}");
+    assert_eq!(world.backend("ns/s", 80).traffic.retry_budget.percent, 2);
+    // Not of one that was there before it.
+    world.remove(Kind::BackendTrafficPolicy, "ns/b").ready();
+    assert_eq!(world.backend("ns/s", 80).traffic.retry_budget.percent, 1);
+    retries(&mut world, "ns/b", "2026-01-01", json!({"sessionPersistence": {}}));
+    assert_eq!(world.translate().len(), 3);
     assert_eq!(world.backend("ns/s", 80).traffic.retry_budget, RetryBudget::default());
 }

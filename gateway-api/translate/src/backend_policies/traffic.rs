@@ -7,15 +7,13 @@ use model::traffic::RetryBudget;
 use objects::types::BackendTrafficPolicy;
 use objects::{Entry, Store};
 
-use super::{BackendPolicies, Claims, State, TargetRef};
+use super::{BackendPolicies, Claims, State, Target, TargetRef};
 use crate::report::{self, created};
 use crate::status::Reason;
 
-/// `minRetryRate.interval` where the object does not say.
-const RATE_INTERVAL: Duration = Duration::from_secs(1);
-
 impl BackendPolicies {
-    /// Reads all policies, the oldest first.
+    /// Reads all policies, the oldest first. One that is refused keeps what its last good version said;
+    /// what counts meanwhile is reported, as the default may retry more than was meant.
     pub(super) fn update_traffic(&mut self, store: &Store, claims: &mut Claims) {
         let mut entries: Vec<&Entry<BackendTrafficPolicy>> =
             store.backend_traffic_policies().iter().collect();
@@ -34,17 +32,44 @@ impl BackendPolicies {
                 state.refused = Some(Reason::Invalid);
             }
             let budget = spec.retry_constraint.as_ref().map(|constraint| state.retry_budget(constraint));
-            if state.refused.is_none() {
-                for target in state.held() {
-                    self.services.entry(target.service.clone()).or_default().retry_budget = budget;
-                }
+            let budget = match state.refused {
+                None => budget,
+                Some(_) => self.budgets.get(&entry.key).copied(),
+            };
+            for target in state.held() {
+                self.services.entry(target.service.clone()).or_default().retry_budget = budget;
             }
+            if state.refused.is_some() {
+                state.warn_of(budget);
+            }
+            match budget {
+                Some(budget) => self.budgets.insert(entry.key.clone(), budget),
+                None => self.budgets.remove(&entry.key),
+            };
             self.states.push(state);
         }
+        self.budgets.retain(|key, _| store.contains(key));
     }
 }
 
 impl State {
+    /// Says for each target of a refused policy what counts there.
+    fn warn_of(&mut self, last_good: Option<RetryBudget>) {
+        let whose = if last_good.is_some() { "last good" } else { "default" };
+        let RetryBudget { percent, interval, min_retries, min_interval } = last_good.unwrap_or_default();
+        let budget = format!(
+            "{percent} % of the requests in {interval:?}, and {min_retries} retries in {min_interval:?} in any case"
+        );
+        let of_target = |target: &Target| {
+            let service = &target.service;
+            format!("the policy is refused: {service} has the {whose} retry budget, {budget}")
+        };
+        let messages: Vec<String> = self.held().map(of_target).collect();
+        for message in messages {
+            report::warning(&mut self.problems, "spec.retryConstraint", message);
+        }
+    }
+
     fn retry_budget(&mut self, object: &XBackendTrafficPolicyRetryConstraint) -> RetryBudget {
         let default = RetryBudget::default();
         let budget = object.budget.as_ref();
@@ -52,17 +77,16 @@ impl State {
         let percent = budget.and_then(|budget| budget.percent).unwrap_or(default.percent.into());
         let percent = self.checked("budget.percent", "from 0 to 100", percent, |percent| *percent <= 100);
         let interval = self.interval("budget.interval", budget.and_then(|budget| budget.interval.as_deref()));
-        let count = rate.and_then(|rate| rate.count).unwrap_or(default.min_per_second.into());
-        let count = self.checked("minRetryRate.count", "from 1 to 1000000", count, |count: &u64| {
+        let count = rate.and_then(|rate| rate.count).unwrap_or(default.min_retries.into());
+        let count = self.checked("minRetryRate.count", "from 1 to 1000000", count, |count: &u32| {
             (1..=1_000_000).contains(count)
         });
         let over = self.interval("minRetryRate.interval", rate.and_then(|rate| rate.interval.as_deref()));
-        let millis = over.unwrap_or(RATE_INTERVAL).as_millis().max(1);
-        let per_second = (u128::from(count.unwrap_or_default()) * 1000).div_ceil(millis);
         RetryBudget {
             percent: percent.unwrap_or(default.percent),
             interval: interval.unwrap_or(default.interval),
-            min_per_second: u32::try_from(per_second).unwrap_or(u32::MAX),
+            min_retries: count.unwrap_or(default.min_retries),
+            min_interval: over.unwrap_or(default.min_interval),
         }
     }
 

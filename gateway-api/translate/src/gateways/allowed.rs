@@ -1,9 +1,11 @@
-//! `listeners[].allowedRoutes`: the routes that may attach to a listener.
+//! `listeners[].allowedRoutes`: the routes that may attach to a listener; `allowedListeners`: the
+//! ListenerSets that may attach to a Gateway.
 
 use std::collections::BTreeMap;
 
 use gateway_api::gateways::{
-    GatewayListeners, GatewayListenersAllowedRoutesNamespacesFrom as From,
+    Gateway, GatewayAllowedListenersNamespacesFrom as SetsFrom, GatewayListeners,
+    GatewayListenersAllowedRoutesNamespacesFrom as From,
     GatewayListenersAllowedRoutesNamespacesSelector as Selector,
 };
 use objects::{Kind, Store};
@@ -76,20 +78,40 @@ impl AllowedRoutes {
         Self { kinds, unknown_kinds, namespaces }
     }
 
-    /// Whether routes of a namespace may attach to this listener of a Gateway in another.
-    pub(crate) fn namespace(&self, gateway: &str, route: &str, store: &Store) -> bool {
+    /// Whether routes of a namespace may attach to this listener of an object in another.
+    pub(crate) fn namespace(&self, owner: &str, route: &str, store: &Store) -> bool {
         match &self.namespaces {
-            Namespaces::Same => gateway == route,
+            Namespaces::Same => owner == route,
             Namespaces::All => true,
-            Namespaces::Selected(selector) => {
-                let object = store.namespaces().get("", route);
-                let mut labels = object.and_then(|n| n.object.metadata.labels.clone()).unwrap_or_default();
-                // The API server sets it on every namespace; files may leave it out.
-                labels.insert(NAMESPACE_NAME.to_owned(), route.to_owned());
-                matches(selector, &labels) == Some(true)
-            }
+            Namespaces::Selected(selector) => matches(selector, &labels(route, store)) == Some(true),
         }
     }
+}
+
+/// Whether ListenerSets of a namespace may attach to a Gateway; none may unless it says so.
+pub(super) fn sets(gateway: &Gateway, home: &str, set: &str, store: &Store) -> bool {
+    let allowed = gateway.spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
+    match allowed.map(|allowed| (allowed.from.as_ref(), allowed.selector.as_ref())) {
+        Some((Some(SetsFrom::All), _)) => true,
+        Some((Some(SetsFrom::Same), _)) => home == set,
+        Some((Some(SetsFrom::Selector), Some(selector))) => {
+            let expressions = selector.match_expressions.iter().flatten();
+            let expressions =
+                expressions.map(|e| (&*e.key, &*e.operator, e.values.as_deref().unwrap_or_default()));
+            selects(selector.match_labels.as_ref(), expressions, &labels(set, store)) == Some(true)
+        }
+        // Without a selector it selects nothing, as the field asks for one.
+        Some((Some(SetsFrom::Selector), None) | (Some(SetsFrom::None) | None, _)) | None => false,
+    }
+}
+
+/// The labels of a namespace.
+fn labels(namespace: &str, store: &Store) -> BTreeMap<String, String> {
+    let object = store.namespaces().get("", namespace);
+    let mut labels = object.and_then(|n| n.object.metadata.labels.clone()).unwrap_or_default();
+    // The API server sets it on every namespace; files may leave it out.
+    labels.insert(NAMESPACE_NAME.to_owned(), namespace.to_owned());
+    labels
 }
 
 fn matches(selector: &Selector, labels: &BTreeMap<String, String>) -> Option<bool> {

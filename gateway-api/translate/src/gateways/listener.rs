@@ -1,8 +1,10 @@
 //! One listener of a Gateway: what it speaks, whom it lets in, what it presents.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use gateway_api::gateways::{GatewayListeners, GatewayListenersTlsMode as Mode};
+use model::service::GatewayAddr;
 use model::workload::Protocol as Transport;
 use objects::{Kind, ObjectKey};
 
@@ -11,13 +13,22 @@ use super::tls::{GatewayWide, ListenerTls, Reader};
 use crate::report::{self, Problems};
 use crate::status::{Condition, Reason};
 
-/// Which listener: its Gateway and its name.
+/// Which listener: its Gateway, the ListenerSet that adds it to the Gateway, and its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct ListenerKey {
     /// The Gateway.
     pub(crate) gateway: ObjectKey,
+    /// The ListenerSet; `None` for a listener of the Gateway itself.
+    pub(crate) set: Option<ObjectKey>,
     /// `listeners[].name`.
     pub(crate) name: Arc<str>,
+}
+
+impl ListenerKey {
+    /// The object that has the listener.
+    pub(crate) fn owner(&self) -> &ObjectKey {
+        self.set.as_ref().unwrap_or(&self.gateway)
+    }
 }
 
 /// `listeners[].protocol` with `tls.mode`.
@@ -54,7 +65,7 @@ pub(super) enum Layer {
 #[derive(Debug)]
 pub(crate) struct Listener {
     /// Which.
-    pub(crate) key: ListenerKey,
+    pub(crate) key: Arc<ListenerKey>,
     /// `listeners[].port`.
     pub(crate) port: u16,
     /// `listeners[].protocol`.
@@ -117,7 +128,7 @@ impl Protocol {
 impl Listener {
     /// Reads all but the references.
     pub(super) fn read(
-        gateway: &ObjectKey,
+        key: ListenerKey,
         index: usize,
         object: &GatewayListeners,
         problems: &mut Problems,
@@ -126,7 +137,7 @@ impl Listener {
         let hostname = object.hostname.as_deref().filter(|hostname| !hostname.is_empty());
         let allowed = AllowedRoutes::read(index, object, protocol.kinds(), problems);
         let mut listener = Self {
-            key: ListenerKey { gateway: gateway.clone(), name: (&*object.name).into() },
+            key: Arc::new(key),
             port: u16::try_from(object.port).unwrap_or_default(),
             protocol,
             hostname: hostname
@@ -178,6 +189,26 @@ impl Listener {
         self.tls = same.cloned().unwrap_or(tls);
     }
 
+    /// Where it listens if its Gateway has these addresses.
+    pub(super) fn addresses<'a>(
+        &self,
+        addresses: &'a [Option<IpAddr>],
+    ) -> impl Iterator<Item = GatewayAddr> + use<'a> {
+        let (port, transport) = (self.port, self.protocol.transport());
+        addresses.iter().map(move |ip| GatewayAddr { ip: *ip, port, transport })
+    }
+
+    /// Is not served for this reason, which is told of one of its fields.
+    pub(super) fn refuse(&mut self, field: &str, reason: Reason, message: String, problems: &mut Problems) {
+        report::error(problems, format!("spec.listeners[{}].{field}", self.index), message);
+        self.refused = Some(reason);
+    }
+
+    /// Whether another has its place.
+    pub(super) fn is_conflicted(&self) -> bool {
+        matches!(self.refused, Some(Reason::HostnameConflict | Reason::ProtocolConflict))
+    }
+
     /// Why `Accepted` is false, if it is.
     pub(super) fn unaccepted(&self) -> Option<Reason> {
         self.refused.or(self.tls.refused)
@@ -191,8 +222,7 @@ impl Listener {
 
     /// `conditions` of its status.
     pub(super) fn conditions(&self) -> Vec<Condition> {
-        let conflict =
-            self.refused.filter(|r| matches!(r, Reason::HostnameConflict | Reason::ProtocolConflict));
+        let conflict = self.refused.filter(|_| self.is_conflicted());
         let of = |kind, bad: Option<Reason>, good, when_bad| {
             let reason = bad.unwrap_or(good);
             Condition::new(kind, bad.is_some() == when_bad, reason)

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::tests::World;
 
+mod sets;
 mod tls;
 
 fn apply(world: &mut World, name: &str, age: &str, spec: Value) {

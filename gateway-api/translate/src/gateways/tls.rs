@@ -62,9 +62,9 @@ impl GatewayWide {
     }
 }
 
-/// Reads the references of one Gateway.
+/// Reads the references of one Gateway or ListenerSet.
 pub(super) struct Reader<'a> {
-    pub(super) gateway: &'a ObjectKey,
+    pub(super) object: &'a ObjectKey,
     pub(super) store: &'a Store,
     pub(super) credentials: &'a mut Credentials,
     pub(super) problems: &'a mut Problems,
@@ -173,12 +173,18 @@ impl Reader<'_> {
         invalid: Reason,
     ) -> Result<Arc<KeyPair>, Reason> {
         let key = match reference.kind {
-            ("", "Secret") => reference.key(Kind::Secret, self.gateway),
+            ("", "Secret") => reference.key(Kind::Secret, self.object),
             (_, kind) => return self.fail(field, invalid, &format!("{kind} is not a kind of certificate")),
         };
         self.permit(field, &key)?;
-        let read = self.credentials.key_pair(self.store, &key);
-        read.or_else(|why| self.fail(field, invalid, &why))
+        let pair = match self.credentials.key_pair(self.store, &key) {
+            Ok(pair) => pair,
+            Err(why) => return self.fail(field, invalid, &why),
+        };
+        if let Some(lapsed) = self.credentials.lapsed(&pair) {
+            report::warning(self.problems, field, format!("{lapsed}: clients will refuse it"));
+        }
+        Ok(pair)
     }
 
     fn authorities(
@@ -187,8 +193,8 @@ impl Reader<'_> {
         reference: &ObjectReference<'_>,
     ) -> Result<Arc<Authorities>, Reason> {
         let key = match reference.kind {
-            ("", "ConfigMap") => reference.key(Kind::ConfigMap, self.gateway),
-            ("", "Secret") => reference.key(Kind::Secret, self.gateway),
+            ("", "ConfigMap") => reference.key(Kind::ConfigMap, self.object),
+            ("", "Secret") => reference.key(Kind::Secret, self.object),
             (_, kind) => {
                 let message = format!("{kind} is not a kind that holds authorities: use ConfigMap");
                 return self.fail(field, Reason::InvalidCACertificateKind, &message);
@@ -203,11 +209,11 @@ impl Reader<'_> {
     fn permit(&mut self, field: &str, key: &ObjectKey) -> Result<(), Reason> {
         let target =
             Target { group: "", kind: key.kind.as_str(), namespace: &key.namespace, name: &key.name };
-        if grants::allows(self.store, self.gateway, target) {
+        if grants::allows(self.store, self.object, target) {
             return Ok(());
         }
-        let (there, here) = (&key.namespace, &self.gateway.namespace);
-        let message = format!("no ReferenceGrant in {there} lets Gateways of {here} in");
+        let (there, here, kind) = (&key.namespace, &self.object.namespace, self.object.kind);
+        let message = format!("no ReferenceGrant in {there} lets {kind}s of {here} in");
         self.fail(field, Reason::RefNotPermitted, &message)
     }
 
@@ -231,8 +237,8 @@ struct ObjectReference<'a> {
 }
 
 impl ObjectReference<'_> {
-    fn key(&self, kind: Kind, gateway: &ObjectKey) -> ObjectKey {
-        ObjectKey::new(kind, self.namespace.unwrap_or(&gateway.namespace), self.name)
+    fn key(&self, kind: Kind, from: &ObjectKey) -> ObjectKey {
+        ObjectKey::new(kind, self.namespace.unwrap_or(&from.namespace), self.name)
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct Compiled<T> {
     /// What it puts into tables.
     pub(super) entries: Entries,
     /// What it names and what that came to.
-    references: Vec<(Reference, Resolution)>,
+    references: Box<[(Reference, Resolution)]>,
 }
 
 impl<T> Clone for Compiled<T> {
@@ -41,7 +41,7 @@ impl<T: RouteKind> Compiled<T> {
         if !problems.is_empty() {
             return Err(problems);
         }
-        Ok(Self { object: object.clone(), entries, references })
+        Ok(Self { object: object.clone(), entries, references: references.into() })
     }
 
     /// Whether all that it names still comes to the same.
@@ -58,7 +58,7 @@ impl<T: RouteKind> Compiled<T> {
 
     /// The references that lead nowhere.
     pub(super) fn unresolved(&self) -> impl Iterator<Item = (&Reference, &Unresolved)> {
-        self.references.iter().filter_map(|(reference, known)| Some((reference, known.as_ref().err()?)))
+        self.references.iter().filter_map(|(reference, known)| Some((reference, &**known.as_ref().err()?)))
     }
 }
 
@@ -89,12 +89,15 @@ impl Compiler<'_> {
 
     /// What a reference comes to; an unresolved one does not refuse the route.
     pub(super) fn target(&mut self, field: String, backend: &BackendRef<'_>) -> BackendTarget {
+        // What most references say is not kept once for each.
+        let kind = backend.kind.filter(|kind| *kind != "Service");
+        let namespace = backend.namespace.filter(|namespace| *namespace != &*self.key.namespace);
         let reference = Reference {
-            field,
-            group: backend.group.unwrap_or_default().to_owned(),
-            kind: backend.kind.unwrap_or("Service").to_owned(),
-            namespace: backend.namespace.unwrap_or(&self.key.namespace).to_owned(),
-            name: backend.name.to_owned(),
+            field: field.into(),
+            group: backend.group.unwrap_or_default().into(),
+            kind: kind.map_or("Service".into(), |kind| kind.to_owned().into()),
+            namespace: namespace.map_or_else(|| self.key.namespace.clone(), Arc::from),
+            name: backend.name.into(),
             port: backend.port,
         };
         let resolution = resolve(&reference, self.key, self.context);

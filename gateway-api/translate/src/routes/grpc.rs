@@ -6,7 +6,7 @@ use gateway_api::grpcroutes::{
     GrpcRoute, GrpcRouteRules, GrpcRouteRulesMatches, GrpcRouteRulesMatchesHeadersType as HeaderType,
     GrpcRouteRulesMatchesMethod, GrpcRouteRulesMatchesMethodType as MethodType,
 };
-use model::route::{HeaderMatch, PathMatch, RouteMatch, RouteRule, Timeouts, WeightedBackend};
+use model::route::{HeaderMatch, MethodMatch, PathMatch, RouteMatch, RouteRule, Timeouts, WeightedBackend};
 
 use super::RouteKind;
 use super::compile::Compiler;
@@ -73,7 +73,8 @@ impl Compiler<'_> {
         }
     }
 
-    /// The paths of the methods that a match names; without one those of all.
+    /// The paths of the methods that a match names; without one those of all. An exact service is a
+    /// path or its beginning, so that finding it takes no search; all else is looked through.
     fn grpc_path(&mut self, field: &str, object: Option<&GrpcRouteRulesMatchesMethod>) -> Option<PathMatch> {
         let Some(object) = object else { return Some(PathMatch::Prefix("".into())) };
         let text = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
@@ -84,26 +85,22 @@ impl Compiler<'_> {
                 report::error(&mut self.problems, format!("{field}.{name}"), message);
             }
         }
-        let any = "[^/]+";
-        if object.r#type == Some(MethodType::RegularExpression) {
-            for (name, text) in [("service", &service), ("method", &method)] {
-                // Each by itself, so that a group cannot reach from one into the other.
-                let _ = text.as_ref().and_then(|text| self.regex(&format!("{field}.{name}"), text));
-            }
-            let part = |text: Option<String>| text.map_or(any.to_owned(), |text| format!("(?:{text})"));
-            let expression = format!("/{}/{}", part(service), part(method));
-            return self.regex(field, &expression).map(PathMatch::Regex);
-        }
+        let is_regex = object.r#type == Some(MethodType::RegularExpression);
         match (service, method) {
-            (Some(service), Some(method)) => Some(PathMatch::Exact(format!("/{service}/{method}").into())),
-            (Some(service), None) => Some(PathMatch::Prefix(format!("/{service}").into())),
-            (None, Some(method)) => {
-                let expression = format!("/{any}/{}", regex::escape(&method));
-                self.regex(field, &expression).map(PathMatch::Regex)
-            }
             (None, None) => {
                 report::error(&mut self.problems, field, "needs a service, a method or both");
                 None
+            }
+            (Some(service), Some(method)) if !is_regex => {
+                Some(PathMatch::Exact(format!("/{service}/{method}").into()))
+            }
+            (Some(service), None) if !is_regex => Some(PathMatch::Prefix(format!("/{service}").into())),
+            (service, method) => {
+                let service = service.map(|text| self.value(&format!("{field}.service"), is_regex, &text));
+                let method = method.map(|text| self.value(&format!("{field}.method"), is_regex, &text));
+                // An expression that is not one refuses the route.
+                let found = MethodMatch { service: service.flatten(), method: method.flatten() };
+                Some(PathMatch::Method(Box::new(found)))
             }
         }
     }

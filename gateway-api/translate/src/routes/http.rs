@@ -34,6 +34,7 @@ impl RouteKind for HttpRoute {
         for (index, rule) in rules.iter().enumerate() {
             compiler.rule(index, rule, created, &mut matches);
         }
+        matches.shrink_to_fit();
         Entries::Http(matches)
     }
 }
@@ -139,7 +140,7 @@ impl Compiler<'_> {
         objects: &[HttpRouteRulesBackendRefs],
         shape: RuleShape,
     ) -> Vec<WeightedBackend> {
-        let mut backends = Vec::new();
+        let mut backends = Vec::with_capacity(objects.len());
         for (at, object) in objects.iter().enumerate() {
             let field = format!("{field}.backendRefs[{at}]");
             let target = self.backend(field.clone(), &object.into());

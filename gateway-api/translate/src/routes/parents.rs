@@ -1,4 +1,4 @@
-//! `parentRefs`: the listeners and Services that a route attaches to.
+//! `parentRefs`: the listeners, of Gateways and ListenerSets, and Services that a route attaches to.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use objects::{Kind, ObjectKey, Problem};
 
 use super::{Context, RouteKind};
 use crate::gateways::allowed::GROUP;
-use crate::gateways::{GatewayState, Listener};
+use crate::gateways::{self, Listener};
 use crate::services::Port;
 use crate::status::Reason;
 use crate::tables::{Attachment, TableKey};
@@ -61,6 +61,10 @@ pub(super) fn outcomes<T: RouteKind>(key: &ObjectKey, route: &T, context: Contex
                 let parent_key = ObjectKey::new(Kind::Gateway, namespace, parent.name);
                 to_gateway(key, parent, &parent_key, &hostnames, context)
             }
+            (GROUP, "ListenerSet") => {
+                let parent_key = ObjectKey::new(Kind::ListenerSet, namespace, parent.name);
+                to_set(key, parent, &parent_key, &hostnames, context)
+            }
             ("", "Service") if T::BINDS_TO_SERVICES => {
                 let parent_key = ObjectKey::new(Kind::Service, namespace, parent.name);
                 to_service(key, parent, &parent_key, context)
@@ -96,12 +100,50 @@ fn to_gateway(
         }
         return Outcome::refused(Reason::NoMatchingParent, format!("there is no {parent_key}"));
     };
-    let named: Vec<&Listener> = gateway.listeners.iter().filter(|l| names(parent, l)).collect();
+    to_listeners(key, parent, (parent_key, &gateway.listeners), hostnames, context)
+}
+
+/// A ListenerSet as parent: its own listeners, and none of its Gateway's.
+fn to_set(
+    key: &ObjectKey,
+    parent: &ParentRef<'_>,
+    parent_key: &ObjectKey,
+    hostnames: &[Arc<str>],
+    context: Context<'_>,
+) -> Outcome {
+    let store = context.store;
+    let Some(set) = context.gateways.set(parent_key) else {
+        let Some(set) = store.listener_sets().get(&parent_key.namespace, &parent_key.name) else {
+            return Outcome::refused(Reason::NoMatchingParent, format!("there is no {parent_key}"));
+        };
+        return match gateways::parent_of_set(set) {
+            Ok(gateway) if store.contains(&gateway) => Outcome::Foreign,
+            _ => {
+                let message = format!("{parent_key} adds its listeners to nothing");
+                Outcome::refused(Reason::NoMatchingParent, message)
+            }
+        };
+    };
+    if let Some(reason) = set.refused {
+        let message = format!("{parent_key} is not attached to its Gateway: {reason}");
+        return Outcome::refused(Reason::NoMatchingParent, message);
+    }
+    to_listeners(key, parent, (parent_key, &set.listeners), hostnames, context)
+}
+
+fn to_listeners(
+    key: &ObjectKey,
+    parent: &ParentRef<'_>,
+    (parent_key, listeners): (&ObjectKey, &[Listener]),
+    hostnames: &[Arc<str>],
+    context: Context<'_>,
+) -> Outcome {
+    let named: Vec<&Listener> = listeners.iter().filter(|l| names(parent, l)).collect();
     if named.is_empty() {
         let message = format!("{parent_key} has no listener of that sectionName and port");
         return Outcome::refused(Reason::NoMatchingParent, message);
     }
-    let allows = |l: &&&Listener| allows(l, gateway, key, context);
+    let allows = |l: &&&Listener| allows(l, key, context);
     let allowed: Vec<&Listener> = named.iter().filter(allows).copied().collect();
     if allowed.is_empty() {
         let message =
@@ -117,7 +159,8 @@ fn to_gateway(
         let hostnames = narrowed(hostnames, listener.hostname.as_deref())?;
         Some(Attachment { table: TableKey::Listener(listener.key.clone()), hostnames })
     };
-    let attachments: Vec<Attachment> = served.into_iter().filter_map(attach).collect();
+    let mut attachments: Vec<Attachment> = served.into_iter().filter_map(attach).collect();
+    attachments.shrink_to_fit();
     if attachments.is_empty() {
         let message = format!("no hostname of the route is one of a listener of {parent_key}");
         return Outcome::refused(Reason::NoMatchingListenerHostname, message);
@@ -130,9 +173,9 @@ fn names(parent: &ParentRef<'_>, listener: &Listener) -> bool {
         && parent.port.is_none_or(|port| port == i32::from(listener.port))
 }
 
-fn allows(listener: &Listener, gateway: &GatewayState, route: &ObjectKey, context: Context<'_>) -> bool {
+fn allows(listener: &Listener, route: &ObjectKey, context: Context<'_>) -> bool {
     listener.allowed.kinds.contains(&route.kind)
-        && listener.allowed.namespace(&gateway.key.namespace, &route.namespace, context.store)
+        && listener.allowed.namespace(&listener.key.owner().namespace, &route.namespace, context.store)
 }
 
 /// The route's hostnames that a listener of this hostname can receive, kept as the route has
@@ -178,7 +221,8 @@ fn to_service(
             && parent.section_name.is_none_or(|name| port.name.as_deref() == Some(name))
     };
     let attachment = |port: &Port| Attachment { table: TableKey::Service(port.id), hostnames: Vec::new() };
-    let attachments: Vec<_> = ports.iter().filter(named).map(attachment).collect();
+    let mut attachments: Vec<_> = ports.iter().filter(named).map(attachment).collect();
+    attachments.shrink_to_fit();
     if attachments.is_empty() {
         let message = format!("{parent_key} has no such TCP port for HTTP");
         return Outcome::refused(Reason::NoMatchingParent, message);

@@ -1,5 +1,8 @@
 //! `backendRef`: from the name of a Service port to its number, or why not.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use model::service::BackendId;
 use model::workload::Protocol;
 use objects::{Kind, ObjectKey};
@@ -13,21 +16,21 @@ use crate::status::Reason;
 #[derive(Clone, Debug)]
 pub(super) struct Reference {
     /// Where it stands.
-    pub(super) field: String,
+    pub(super) field: Box<str>,
     /// `group`; empty for the core group.
-    pub(super) group: String,
+    pub(super) group: Box<str>,
     /// `kind`.
-    pub(super) kind: String,
+    pub(super) kind: Cow<'static, str>,
     /// The namespace it leads to.
-    pub(super) namespace: String,
+    pub(super) namespace: Arc<str>,
     /// `name`.
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     /// `port`.
     pub(super) port: Option<i32>,
 }
 
 /// What a reference came to.
-pub(super) type Resolution = Result<BackendId, Unresolved>;
+pub(super) type Resolution = Result<BackendId, Box<Unresolved>>;
 
 /// Why a reference leads nowhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +45,7 @@ pub(super) struct Unresolved {
 /// so that nobody learns what another namespace holds.
 pub(super) fn resolve(reference: &Reference, route: &ObjectKey, context: Context<'_>) -> Resolution {
     let Reference { group, kind, namespace, name, port, .. } = reference;
-    let fail = |reason, message| Err(Unresolved { reason, message });
+    let fail = |reason, message| Err(Box::new(Unresolved { reason, message }));
     if !group.is_empty() || kind != "Service" {
         return fail(Reason::InvalidKind, format!("{kind} is not a kind of backend that we serve"));
     }

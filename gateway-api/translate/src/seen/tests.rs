@@ -43,3 +43,12 @@ fn a_diff_has_what_is_new_changed_and_gone() {
         assert_eq!(look(&mut store, &mut seen, changes), want, "{changes}");
     }
 }
+
+#[test]
+fn more_changes_than_are_remembered_are_all_found() {
+    let (mut store, mut seen) = (Store::default(), Seen::default());
+    look(&mut store, &mut seen, "a=1 b=1 c=1");
+    let many = "x=1 ".repeat(300);
+    assert_eq!(look(&mut store, &mut seen, &format!("a=2 -b {many}")), "a=2 x=1 | a=1 b=1");
+    assert_eq!(look(&mut store, &mut seen, ""), " | ");
+}

@@ -65,7 +65,12 @@ fn ports_go_together_by_name_and_slices_add_up() {
         assert_eq!(world.frontend(address).unwrap().backend, world.backend("ns/s", 80).id);
     }
     assert_eq!(endpoints(&world, "ns/s", 53), ["10.0.0.1:5353", "10.0.0.2:5353"]);
-    assert_eq!(world.last.snapshot.frontends.len(), 4, "TCP ports only");
+    let of_udp = &world.last.snapshot.datagram_frontends;
+    for address in ["10.96.0.1:53", "[fd00::1]:53"] {
+        let frontend = &of_udp[&address.parse::<std::net::SocketAddr>().unwrap()];
+        assert_eq!(frontend.backend, world.backend("ns/s", 53).id);
+    }
+    assert_eq!((world.last.snapshot.frontends.len(), of_udp.len()), (4, 2), "TCP and UDP apart");
     assert_eq!(world.last.snapshot.backends.len(), 3, "TCP and UDP ports");
 }
 

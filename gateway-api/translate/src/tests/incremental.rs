@@ -120,6 +120,131 @@ fn nothing_changed_is_the_same_snapshot() {
     assert!(!Arc::ptr_eq(&before, &world.last.snapshot));
 }
 
+/// Numbers without a pattern (xorshift64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 33) % bound
+    }
+
+    fn of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        &all[usize::try_from(self.below(all.len() as u64)).unwrap()]
+    }
+}
+
+/// One object comes, changes or goes.
+fn edit(world: &mut World, random: &mut Random) {
+    let number = random.below(6);
+    let (gateway, service) = (random.below(3), random.below(4));
+    let remove = |world: &mut World, kind: Kind, name: String| {
+        world.store.remove(&ObjectKey::new(kind, "ns", &name));
+    };
+    match random.below(16) {
+        0 => remove(world, Kind::Service, format!("s{service}")),
+        1 => drop(world.service(&format!("ns/s{service}"), &format!("10.96.0.{service}"), "10.0.0.1")),
+        2 => remove(world, Kind::Gateway, format!("g{gateway}")),
+        3 => drop(world.gateway(&format!("ns/g{gateway}"), *random.of(&[80, 81]))),
+        4 | 5 => remove(world, Kind::HttpRoute, format!("r{number}")),
+        6 => remove(world, Kind::GrpcRoute, format!("r{number}")),
+        7 | 8 => {
+            let rule = json!({"backendRefs": [{"name": format!("s{service}"), "port": 80}]});
+            let parents = json!([{"name": format!("g{gateway}")}]);
+            let spec = json!({"hostnames": hostnames(random), "parentRefs": parents, "rules": [rule]});
+            world.apply("GRPCRoute", &format!("ns/r{number}"), json!({ "spec": spec }));
+        }
+        _ => {
+            let path = json!({"type": random.of(&["PathPrefix", "Exact"]), "value": random.of(&["/", "/a", "/a/b"])});
+            let rule = json!({
+                "matches": [{"path": path}, {"path": {"type": "PathPrefix", "value": format!("/{number}")}}],
+                "backendRefs": [{"name": format!("s{service}"), "port": random.of(&[80, 80, 80, 81])}],
+            });
+            let to_service = json!({"group": "", "kind": "Service", "name": format!("s{service}")});
+            let parents = [
+                json!([{"name": format!("g{gateway}")}]),
+                json!([{"name": "g0"}, {"name": "g1"}]),
+                json!([{"name": format!("g{gateway}")}, to_service]),
+            ];
+            let spec =
+                json!({"hostnames": hostnames(random), "parentRefs": random.of(&parents), "rules": [rule]});
+            world.route(&format!("ns/r{number}"), spec);
+        }
+    }
+}
+
+fn hostnames(random: &mut Random) -> Value {
+    random.of(&[json!([]), json!(["a.test"]), json!(["a.test", "b.test"]), json!(["*.test"])]).clone()
+}
+
+/// All that requests can meet, whatever numbers Service ports have.
+fn shown(snapshot: &Snapshot) -> Vec<String> {
+    let one = |entry: &RouteMatch| {
+        let targets = entry.rule.backends.iter().map(|backend| match &backend.target {
+            model::route::BackendTarget::Service(id) => snapshot.backends[id].service.to_string(),
+            model::route::BackendTarget::Invalid(why) => why.to_string(),
+        });
+        let targets: Vec<String> = targets.collect();
+        format!("{}#{} {:?} {targets:?}", entry.rule.route, entry.rule.index, entry.path)
+    };
+    let table = |at: &str, table: &RouteTable| {
+        let any = table.any_host.iter().map(|routes| ("any".to_owned(), routes));
+        let exact = table.exact_hosts.iter().map(|(host, routes)| (format!("={host}"), routes));
+        let wild = table.wildcard_hosts.iter().map(|(host, routes)| (format!("*{host}"), routes));
+        let lists = any.chain(exact).chain(wild).flat_map(|(host, routes)| {
+            let all = routes.exact.values().chain(routes.prefix.values());
+            let lists = all.map(|list| list.iter().map(|entry| one(entry)).collect::<Vec<_>>());
+            let longest = routes.prefix_max;
+            lists.map(|list| format!("{at} {host} {longest} {list:?}")).collect::<Vec<_>>()
+        });
+        lists.collect::<Vec<_>>()
+    };
+    let mut lines = Vec::new();
+    for (address, port) in snapshot.gateways.iter() {
+        for (at, listener) in port.listeners.iter().enumerate() {
+            let name = format!("{address:?} {at} {} {}", listener.gateway, listener.name);
+            lines.extend(table(&name, listener.http_routes().unwrap()));
+            lines.push(name);
+        }
+    }
+    for (address, frontend) in snapshot.frontends.iter() {
+        let name = format!("{address} {}", snapshot.backends[&frontend.backend].service);
+        lines.extend(frontend.routes.iter().flat_map(|routes| table(&name, routes)));
+        lines.push(name);
+    }
+    lines.extend(
+        snapshot.backends.values().map(|backend| format!("{} {:?}", backend.service, backend.endpoints)),
+    );
+    lines.sort();
+    lines
+}
+
+#[test]
+fn edits_come_to_the_same_as_everything_translated_anew() {
+    for seed in 1..=4 {
+        let mut random = Random(seed * 0x9e37_79b9);
+        let mut world = World::new();
+        for step in 0..120 {
+            (0..=random.below(3)).for_each(|_| edit(&mut world, &mut random));
+            let problems = world.translate();
+            let node = ["192.0.2.1".parse().unwrap()];
+            let mut anew = Translator::new(Options::default());
+            let fresh = anew.translate(&world.store, &world.local, &node);
+            assert_eq!(shown(&world.last.snapshot), shown(&fresh.snapshot), "seed {seed}, step {step}");
+            let wanted: Vec<String> = fresh.problems.iter().map(ToString::to_string).collect();
+            assert_eq!(problems, wanted, "seed {seed}, step {step}");
+            let statuses = |translator: &Translator| {
+                let mut all: Vec<String> = translator.statuses().iter().map(|s| format!("{s:?}")).collect();
+                all.sort();
+                all
+            };
+            assert_eq!(statuses(&world.translator), statuses(&anew), "seed {seed}, step {step}");
+        }
+    }
+}
+
 #[test]
 #[ignore = "prints a measurement"]
 fn measure_one_change_among_10000_routes() {

@@ -4,8 +4,9 @@ use super::*;
 
 const SECOND: u64 = 1_000_000_000;
 
-fn policy(percent: u8, min_per_second: u32) -> RetryBudget {
-    RetryBudget { percent, interval: Duration::from_secs(10), min_per_second }
+fn policy(percent: u8, min_retries: u32) -> RetryBudget {
+    let (interval, min_interval) = (Duration::from_secs(10), Duration::from_secs(1));
+    RetryBudget { percent, interval, min_retries, min_interval }
 }
 
 /// How many of `tries` retries pass at one moment after so many requests.
@@ -56,6 +57,28 @@ fn the_interval_moves_on() {
 
 #[test]
 fn no_interval_is_no_division_by_zero() {
-    let policy = RetryBudget { percent: 20, interval: Duration::ZERO, min_per_second: 10 };
+    let policy = RetryBudget { interval: Duration::ZERO, min_interval: Duration::ZERO, ..policy(20, 10) };
     assert!(!Budget::default().retry(&policy, 0, 0));
+}
+
+/// One in an hour is one in an hour, whatever the interval that the share is of.
+#[test]
+fn a_slow_least_rate_is_kept() {
+    for interval in [1, 10, 3600] {
+        let (interval, min_interval) = (Duration::from_secs(interval), Duration::from_secs(3600));
+        let policy = RetryBudget { interval, min_interval, ..policy(0, 1) };
+        let mut budget = Budget::default();
+        let passed: Vec<u64> = (0..7202).filter(|at| budget.retry(&policy, at * SECOND, 1)).take(9).collect();
+        assert_eq!(passed, [0, 3600, 7200], "every {interval:?}");
+    }
+}
+
+/// What the share allows counts: the least rate is not on top of it.
+#[test]
+fn the_least_rate_is_no_more_than_a_least() {
+    let policy = policy(50, 1);
+    let mut budget = Budget::default();
+    (0..100).for_each(|_| budget.request(&policy, SECOND));
+    let passed = (0..500).filter(|_| budget.retry(&policy, SECOND, 1)).count();
+    assert_eq!(passed, 100);
 }

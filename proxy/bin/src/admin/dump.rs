@@ -117,7 +117,7 @@ fn listener(snapshot: &Snapshot, listener: &Listener) -> Value {
 /// The ClusterIPs and ports of each Service port.
 fn cluster_addresses(snapshot: &Snapshot) -> HashMap<BackendId, Vec<SocketAddr>> {
     let mut addresses: HashMap<BackendId, Vec<SocketAddr>> = HashMap::new();
-    for (address, frontend) in snapshot.frontends.iter() {
+    for (address, frontend) in snapshot.frontends.iter().chain(snapshot.datagram_frontends.iter()) {
         addresses.entry(frontend.backend).or_default().push(*address);
     }
     addresses.values_mut().for_each(|list| list.sort());
@@ -128,6 +128,8 @@ fn service(snapshot: &Snapshot, backend: &Backend, addresses: &HashMap<BackendId
     let addresses = addresses.get(&backend.id).map(Vec::as_slice).unwrap_or_default();
     // All addresses of a Service port have the same routes.
     let frontend = addresses.first().and_then(|address| snapshot.frontends.get(address));
+    // A port of UDP may have the same number, and has none.
+    let frontend = frontend.filter(|frontend| frontend.backend == backend.id);
     let routes = frontend.and_then(|frontend| frontend.routes.as_ref());
     let endpoints = backend.endpoints.iter().map(|endpoint| {
         json!({

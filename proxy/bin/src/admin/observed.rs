@@ -1,8 +1,8 @@
 //! What the admin endpoint can see without asking anybody: all of it is read where it is written,
 //! so that an answer waits neither for the control thread nor for a worker, nor they for it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use objects::{Problem, Severity};
@@ -22,6 +22,8 @@ pub(crate) struct Observed {
     pub(crate) flows: Arc<Counts>,
     /// The problems of the configuration.
     pub(crate) problems: Arc<ProblemCounts>,
+    /// What the programs in the kernel count, where there are any.
+    kernel: OnceLock<redirect::CounterReader>,
     /// Revision that the kernel has.
     applied: AtomicU64,
     draining: AtomicBool,
@@ -67,11 +69,22 @@ impl Observed {
             current,
             flows,
             problems,
+            kernel: OnceLock::new(),
             applied: AtomicU64::new(0),
             draining: AtomicBool::new(false),
             start: Instant::now(),
             beat_ms: AtomicU64::new(0),
         }
+    }
+
+    /// The kernel has programs of ours; said once.
+    pub(crate) fn set_kernel(&self, counters: redirect::CounterReader) {
+        drop(self.kernel.set(counters));
+    }
+
+    /// What the programs in the kernel count; `None` where there are none.
+    pub(crate) fn kernel(&self) -> Option<redirect::Counters> {
+        self.kernel.get().and_then(|counters| counters.read().ok())
     }
 
     /// The kernel has this revision.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use model::Snapshot;
 use model::identity::IdentityId;
-use model::workload::Workload;
+use model::workload::{Protocol, Workload};
 
 use crate::explain::question::{Place, Source, Target};
 
@@ -39,9 +39,9 @@ fn at(snapshot: &Snapshot, ip: IpAddr) -> Source {
 }
 
 /// What `text` names: an address with a port, or a pod, Service or Gateway.
-pub(super) fn target(snapshot: &Snapshot, text: &str) -> Result<Target> {
+pub(super) fn target(snapshot: &Snapshot, text: &str, transport: Protocol) -> Result<Target> {
     if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(answering(snapshot, address));
+        return Ok(answering(snapshot, address, transport));
     }
     ensure!(text.parse::<IpAddr>().is_err(), "--to {text}: a port is missing ({text}:PORT)");
     let (kind, rest) = match text.split_once(':') {
@@ -52,7 +52,7 @@ pub(super) fn target(snapshot: &Snapshot, text: &str) -> Result<Target> {
         Some((name, port)) => (name, Some(port)),
         None => (rest, None),
     };
-    let places = places(snapshot);
+    let places = places(snapshot, transport);
     let mut found: Vec<(&str, &Addresses)> = Vec::new();
     for ((place_kind, place_name), addresses) in &places {
         if place_name == name && kind.is_none_or(|kind| kind == *place_kind) {
@@ -67,7 +67,10 @@ pub(super) fn target(snapshot: &Snapshot, text: &str) -> Result<Target> {
                 unknown(kind.unwrap_or("pod, Service or Gateway"), name, all.into_iter())
             )
         }
-        [(_, addresses)] => Ok(answering(snapshot, choose(snapshot, text, name, addresses, port)?)),
+        [(_, addresses)] => {
+            let address = choose(snapshot, text, name, addresses, port)?;
+            Ok(answering(snapshot, address, transport))
+        }
         _ => {
             let choices: Vec<String> = found.iter().map(|(kind, _)| format!("{kind}:{rest}")).collect();
             bail!("--to {text}: several objects have this name; say {}", choices.join(" or "))
@@ -76,13 +79,14 @@ pub(super) fn target(snapshot: &Snapshot, text: &str) -> Result<Target> {
 }
 
 /// What answers at an address, by the data plane's order.
-fn answering(snapshot: &Snapshot, address: SocketAddr) -> Target {
+fn answering(snapshot: &Snapshot, address: SocketAddr, transport: Protocol) -> Target {
     if let Some(port) = snapshot.gateway(address) {
         let gateways: BTreeSet<String> = port.listeners.iter().map(|l| l.gateway.to_string()).collect();
         let name = format!("{} at {address}", gateways.into_iter().collect::<Vec<_>>().join(", "));
         return Target { name, address, place: Place::Gateway(port.clone()) };
     }
-    if let Some(frontend) = snapshot.frontends.get(&address) {
+    let of_transport = snapshot.frontend_of(address, transport);
+    if let Some(frontend) = of_transport.or_else(|| snapshot.frontends.get(&address)) {
         let backend = snapshot.backends.get(&frontend.backend).cloned();
         let service = backend.as_ref().map_or("Service".into(), |b| format!("{}:{}", b.service, b.port));
         let name = format!("{service} at {address}");
@@ -99,13 +103,14 @@ fn answering(snapshot: &Snapshot, address: SocketAddr) -> Target {
 type Addresses = Vec<SocketAddr>;
 
 /// Kind and namespaced name of all that can be dialled.
-fn places(snapshot: &Snapshot) -> BTreeMap<(&'static str, String), Addresses> {
+fn places(snapshot: &Snapshot, transport: Protocol) -> BTreeMap<(&'static str, String), Addresses> {
     let mut all: BTreeMap<(&'static str, String), BTreeSet<SocketAddr>> = BTreeMap::new();
     for (name, pod) in pods(snapshot) {
         let addresses = pod.addresses.iter().map(|ip| SocketAddr::new(*ip, 0));
         all.entry(("pod", name)).or_default().extend(addresses);
     }
-    for (address, frontend) in &*snapshot.frontends {
+    let of_udp = snapshot.datagram_frontends.iter().filter(|_| transport == Protocol::Udp);
+    for (address, frontend) in snapshot.frontends.iter().chain(of_udp) {
         if let Some(backend) = snapshot.backends.get(&frontend.backend) {
             let name = format!("{}/{}", backend.service.namespace, backend.service.name);
             all.entry(("service", name)).or_default().insert(*address);

@@ -89,10 +89,12 @@ impl Request {
 /// Reads the question. The errors are for the user.
 pub(super) fn read(snapshot: &Snapshot, args: &Args) -> Result<Question> {
     let mut source = name::source(snapshot, &args.from)?;
-    let target = name::target(snapshot, &args.to)?;
     let protocol = Protocol::from(args.protocol);
-    let is_direct = matches!(target.place, Place::Direct);
-    ensure!(is_direct || protocol == Protocol::Tcp, "{} answers on TCP only, not {protocol}", target.name);
+    let target = name::target(snapshot, &args.to, protocol)?;
+    let is_served = matches!(target.place, Place::Direct)
+        || protocol == Protocol::Tcp
+        || (protocol == Protocol::Udp && snapshot.datagram_frontends.contains_key(&target.address));
+    ensure!(is_served, "{} answers on TCP only, not {protocol}", target.name);
     if matches!(target.place, Place::Gateway(_)) && source.workload.is_none() {
         source.id = IdentityId::INGRESS;
         source.identity = snapshot.identities.get(&source.id).cloned();

@@ -179,6 +179,7 @@ fn snapshot() -> Snapshot {
     let open = || Arc::new(EndpointPolicy::default());
     let policies = [(1, open()), (2, open()), (3, api_policy()), (4, api_policy())];
     let plain = Frontend { backend: BackendId(4), routes: None };
+    let datagrams = Arc::new(plain.clone());
     let routed = Frontend { backend: BackendId(1), routes: Some(routes()) };
     let listener = Listener {
         gateway: object("Gateway", "front"),
@@ -205,6 +206,7 @@ fn snapshot() -> Snapshot {
             (address("10.96.0.1:80"), Arc::new(routed)),
             (address("10.96.0.2:80"), Arc::new(plain)),
         ])),
+        datagram_frontends: Arc::new(HashMap::from([(address("10.96.0.2:53"), datagrams)])),
         gateways: Arc::new(HashMap::from([(
             GatewayAddr::tcp(Some([10, 1, 1, 1].into()), 80),
             Arc::new(gateway),
@@ -316,6 +318,18 @@ fn texts_say_why() {
             assert!(text.contains(part), "{line}: {part:?} is not in\n{text}");
         }
     }
+}
+
+#[test]
+fn a_service_of_udp_is_one_of_udp_only() {
+    let snapshot = snapshot();
+    let backends = |line: &str| {
+        let explanation = run(&snapshot, &args(line)).expect(line);
+        explanation.backends.into_iter().map(|backend| backend.name).collect::<Vec<_>>()
+    };
+    let line = "--from default/frontend --to 10.96.0.2:53 --protocol udp";
+    assert_eq!(backends(line), ["Service default/both:80"]);
+    assert_eq!(backends("--from default/frontend --to 10.96.0.2:53"), ["10.96.0.2:53"]);
 }
 
 #[test]

@@ -80,17 +80,22 @@ fn route(explanation: &Explanation, out: &mut String) {
 
 /// What a match asks for, as in the object.
 pub(super) fn conditions(matched: &RouteMatch) -> String {
+    let value = |value: &ValueMatch| match value {
+        ValueMatch::Exact(value) => format!("{value:?}"),
+        ValueMatch::Regex(regex) => format!("like {:?}", written(regex)),
+    };
     let mut all = vec![match &matched.path {
         PathMatch::Exact(path) => format!("path {path} (Exact)"),
         PathMatch::Prefix(path) if path.is_empty() => "path / (PathPrefix)".into(),
         PathMatch::Prefix(path) => format!("path {path} (PathPrefix)"),
         PathMatch::Regex(regex) => format!("path {} (RegularExpression)", written(regex)),
+        PathMatch::Method(wanted) => {
+            let parts = [("service", &wanted.service), ("method", &wanted.method)];
+            let parts = parts.into_iter().filter_map(|(name, part)| Some((name, part.as_ref()?)));
+            parts.map(|(name, part)| format!("gRPC {name} {}", value(part))).collect::<Vec<_>>().join(" and ")
+        }
     }];
     all.extend(matched.method.iter().map(|method| format!("method {method}")));
-    let value = |value: &ValueMatch| match value {
-        ValueMatch::Exact(value) => format!("{value:?}"),
-        ValueMatch::Regex(regex) => format!("like {:?}", written(regex)),
-    };
     all.extend(matched.headers.iter().map(|h| format!("header {} {}", h.name, value(&h.value))));
     all.extend(matched.query.iter().map(|q| format!("query parameter {} {}", q.name, value(&q.value))));
     all.join(" and ")

@@ -89,16 +89,27 @@ fn what_is_nowhere_is_the_world_unless_a_policy_names_all_of_it() {
 #[test]
 fn services_and_gateways_are_frontends() {
     let frontend = Arc::new(ModelFrontend { backend: model::service::BackendId(1), routes: None });
-    let gateways = [GatewayAddr::tcp(None, 80), GatewayAddr::tcp(Some(ip("10.0.0.9")), 81)];
+    let udp = GatewayAddr { transport: Protocol::Udp, ..GatewayAddr::tcp(Some(ip("10.0.0.9")), 81) };
+    let gateways = [GatewayAddr::tcp(None, 80), GatewayAddr::tcp(Some(ip("10.0.0.9")), 81), udp];
+    let datagrams = HashMap::from([("10.96.0.1:53".parse().unwrap(), frontend.clone())]);
     let snapshot = Snapshot {
         frontends: Arc::new(HashMap::from([("10.96.0.1:80".parse().unwrap(), frontend)])),
+        datagram_frontends: Arc::new(datagrams),
         gateways: Arc::new(gateways.map(|at| (at, Arc::new(GatewayPort::default()))).into()),
         ..Snapshot::default()
     };
     let all: Vec<String> = state(&snapshot, &HashMap::new())
         .frontends
         .iter()
-        .map(|at| format!("{} {} {}", at.address, at.port, at.protocol))
+        .map(|at| format!("{} {} {} {}", at.address, at.port, at.protocol, at.outside))
         .collect();
-    assert_eq!(all, ["0.0.0.0 80 6", "10.0.0.9 81 6", "10.96.0.1 80 6", ":: 80 6"]);
+    let want = [
+        "0.0.0.0 80 6 true",
+        "10.0.0.9 81 6 true",
+        "10.0.0.9 81 17 true",
+        "10.96.0.1 53 17 false",
+        "10.96.0.1 80 6 false",
+        ":: 80 6 true",
+    ];
+    assert_eq!(all, want);
 }

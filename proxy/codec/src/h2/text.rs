@@ -111,6 +111,8 @@ pub struct AskedOf<'a> {
     pub connect: bool,
     /// It was a websocket upgrade, sent as extended CONNECT: its `sec-websocket-key`.
     pub websocket_key: Option<&'a [u8]>,
+    /// It was a gRPC call: its status comes in trailers, for which there is room after chunks alone.
+    pub call: bool,
 }
 
 /// Appends a field line.

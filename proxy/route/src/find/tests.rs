@@ -151,3 +151,33 @@ fn measure_find_among_1000_routes() {
         println!("find among 1,000 routes: {} ns", start.elapsed().as_nanos() / 1_000_000);
     });
 }
+
+#[test]
+fn methods_after_services_and_before_all() {
+    let table = table(&[
+        ("", "any", "/"),
+        ("", "both", "=/s.One/Get"),
+        ("", "service", "/s.One"),
+        ("", "service-like", "@~s\\.[OT].*/"),
+        ("", "method", "@/Get"),
+        ("", "method-like", "@/~G.*"),
+        ("", "both-like", "@~t/~Get|Put"),
+    ]);
+    for (path, want) in [
+        ("/s.One/Get", "both"),
+        ("/s.One/Put", "service"),
+        ("/s.Two/Get", "service-like"),
+        ("/s.two/Get", "method"),
+        ("/s.two/Gut", "method-like"),
+        ("/t/Put", "both-like"),
+        ("/t/Get", "both-like"),
+        ("/t/Drop", "any"),
+        ("/Get", "any"),
+        ("//Get", "any"),
+        ("/s.Two/", "any"),
+        ("/a/b/Get", "any"),
+        ("/a/Get/", "any"),
+    ] {
+        assert_eq!(found(&table, &format!("POST h{path}"), &[]), want, "{path}");
+    }
+}

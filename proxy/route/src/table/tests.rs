@@ -28,7 +28,7 @@ fn a_shared_table_does_not_change() {
 fn removal_leaves_nothing_behind() {
     let hostnames: [Arc<str>; 2] = ["a.com".into(), "*.b.com".into()];
     let mut table = RouteTable::default();
-    let entries: Vec<_> = ["/", "/long/prefix", "=/x", "~/y", "GET /long/prefix"]
+    let entries: Vec<_> = ["/", "/long/prefix", "=/x", "~/y", "GET /long/prefix", "@/method"]
         .iter()
         .map(|text| entry("r", 0, 0, text))
         .collect();

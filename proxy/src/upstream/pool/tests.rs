@@ -13,6 +13,7 @@ use super::{PEEK_AFTER, Slot};
 use crate::clock::Moment;
 use crate::resilience::{Charge, EndpointState, Target};
 use crate::stream::Stream;
+use crate::tcp::Tcp;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -22,7 +23,7 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 async fn pair() -> (Stream, std::net::TcpStream) {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-    (Stream::Tcp(stream), listener.accept().unwrap().0)
+    (Stream::Tcp(stream.into()), listener.accept().unwrap().0)
 }
 
 /// What counts a connection at its endpoint.
@@ -36,7 +37,7 @@ fn endpoint() -> Rc<EndpointState> {
 }
 
 fn local(stream: &Stream) -> std::net::SocketAddr {
-    let Stream::Tcp(stream) = stream else { panic!("{stream:?}") };
+    let Stream::Tcp(Tcp::Watched(stream)) = stream else { panic!("{stream:?}") };
     stream.local_addr().unwrap()
 }
 

@@ -259,6 +259,31 @@ fn a_stream_that_the_endpoint_refused_is_tried_again() {
     assert_eq!(world.proxy().stats().retries, 1);
 }
 
+/// An endpoint that refuses time after time: a bound ends it. Its body comes whole each time.
+#[test]
+fn a_stream_that_is_refused_again_and_again_is_given_up() {
+    for (refusals, status, tries) in [(8, 200, 9), (100, 502, 9)] {
+        let endpoint = Endpoint::script(move |(request, mut respond), own| async move {
+            let asked = Asked::of(request).await.unwrap();
+            let body = asked.message.body.clone();
+            own.keep(asked);
+            if own.requests() <= refusals {
+                return respond.send_reset(h2::Reason::REFUSED_STREAM);
+            }
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            stream.send_data(body.into(), true).unwrap();
+        });
+        let world = plan(&[endpoint.address]).start();
+        let mut client = Peer::connect(world.gateway);
+        client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 10\r\n\r\nhello");
+        client.send("hello");
+        let answer = client.response();
+        assert_eq!(answer.status(), status, "{refusals} refusals");
+        assert!(status != 200 || answer.body == "hellohello", "{}", answer.body);
+        assert_eq!(endpoint.requests(), tries, "{refusals} refusals");
+    }
+}
+
 #[test]
 fn requests_after_a_goaway_use_another_connection() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -57,7 +57,7 @@ fn endpoints_are_believed_by_authority_and_name() {
                 assert!(answer.body.contains("x-forwarded-proto: http\r\n"), "{what}: {}", answer.body);
             }
             None => {
-                assert_eq!(answer.status(), 503, "{what}");
+                assert_eq!(answer.status(), 502, "{what}");
                 assert_eq!(world.flow().reason, FlowReason::TlsFailed, "{what}");
                 assert!(world.proxy().stats().tls_upstream_failed > 0, "{what}");
             }
@@ -94,7 +94,7 @@ fn a_policy_that_is_not_valid_is_an_error() {
     // An endpoint in the clear where TLS has to be.
     let policy = tls(ca.upstream("b.example"));
     world.publish_changed(&plan, |snapshot| secure(snapshot, 0, policy));
-    assert_eq!(client.get("/").status(), 503);
+    assert_eq!(client.get("/").status(), 502);
     assert_eq!(world.flow().reason, FlowReason::TlsFailed);
     assert_eq!(backend.requests(), 0, "nothing in the clear");
     world.publish(&plan);

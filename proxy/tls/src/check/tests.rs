@@ -1,6 +1,7 @@
 use crate::fixture::{Ca, object};
-use crate::{check, check_authorities};
+use crate::{check, check_authorities, lapsed};
 use model::tls::KeyPair;
+use std::time::{Duration, SystemTime};
 
 #[test]
 fn pairs() {
@@ -25,6 +26,23 @@ fn pairs() {
         let error = found.unwrap_err();
         assert!(error.starts_with(&format!("Secret default/s: {wanted}")), "{error}");
     }
+}
+
+#[test]
+fn times() {
+    let pair = Ca::new("ca").issue(&["a.example"]);
+    let after = |seconds: u64| lapsed(&pair, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    // They are made for the years from 1975 to 4096.
+    let cases = [
+        (0, Some("Secret default/pair: tls.crt is not valid yet")),
+        (1_800_000_000, None),
+        (100_000_000_000, Some("Secret default/pair: tls.crt has expired")),
+    ];
+    for (seconds, said) in cases {
+        assert_eq!(after(seconds).as_deref(), said, "{seconds}");
+    }
+    let empty = KeyPair { source: object("Secret", "s"), chain: vec![], key: vec![] };
+    assert_eq!(lapsed(&empty, SystemTime::UNIX_EPOCH), None);
 }
 
 #[test]

@@ -33,6 +33,37 @@ fn tls_of_listeners() {
 }
 
 #[test]
+fn listener_sets() {
+    let set =
+        |parent: Value, listeners: Value| json!({"spec": {"parentRef": parent, "listeners": listeners}});
+    let (parent, plain) = (json!({"name": "gw"}), json!({"name": "a", "port": 80, "protocol": "HTTP"}));
+    let https = json!({"name": "b", "port": 443, "protocol": "HTTPS", "tls": {"mode": "Passthrough"}});
+    let mut twice = plain.clone();
+    twice["name"] = "b".into();
+    table(
+        Kind::ListenerSet,
+        &[
+            (set(parent.clone(), json!([plain])), &[]),
+            (set(parent.clone(), json!([])), &["spec.listeners: at least one is needed"]),
+            (set(json!({"name": ""}), json!([plain])), &["spec.parentRef.name: is empty"]),
+            (
+                set(json!({"name": "gw", "namespace": "A"}), json!([plain])),
+                &["spec.parentRef.namespace: `A` is not a name"],
+            ),
+            (
+                set(parent.clone(), json!([plain, plain])),
+                &["spec.listeners[1]: a second `a`", "spec.listeners[1]: a second listener of the same port"],
+            ),
+            (
+                set(parent.clone(), json!([plain, twice])),
+                &["spec.listeners[1]: a second listener of the same port"],
+            ),
+            (set(parent, json!([https])), &["spec.listeners[0].tls.mode: must be Terminate"]),
+        ],
+    );
+}
+
+#[test]
 fn client_certificates_of_gateways() {
     let frontend = |frontend: Value| {
         let listeners = json!([{"name": "a", "port": 80, "protocol": "HTTP"}]);

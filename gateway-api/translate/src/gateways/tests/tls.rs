@@ -119,15 +119,17 @@ fn the_checks_given_decide_over_certificates_and_authorities() {
             true => Err(format!("{}: it is not to be used", pair.source)),
             false => Ok(()),
         },
+        certificate_lapsed: |pair| pair.chain[0].starts_with(b"old").then(|| "it is old".to_owned()),
         check_authorities: |all| if all.len() == 1 { Err("too few".to_owned()) } else { Ok(()) },
         ..Options::default()
     };
     let mut world = World::of(refuse);
     tls_secret(&mut world, "ns/good", "good");
+    tls_secret(&mut world, "ns/old", "old");
     authorities(&mut world, "ns/ca", "ca");
     let validation = json!({"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]});
     let spec = json!({
-        "listeners": [https("l", 443, json!([{"name": "good"}]))],
+        "listeners": [https("l", 443, json!([{"name": "good"}, {"name": "old"}]))],
         "tls": {"frontend": {"default": {"validation": validation}}},
     });
     apply(&mut world, "ns/gw", "01", spec);
@@ -135,6 +137,8 @@ fn the_checks_given_decide_over_certificates_and_authorities() {
     for wanted in [
         "listeners[0].tls.certificateRefs[0]: Secret ns/good: it is not to be used (InvalidCertificateRef)",
         "validation.caCertificateRefs[0]: ConfigMap ns/ca: too few (InvalidCACertificateRef)",
+        // It is said and not refused.
+        "listeners[0].tls.certificateRefs[1]: it is old: clients will refuse it",
     ] {
         assert!(problems.iter().any(|p| p.ends_with(wanted)), "{wanted}: {problems:?}");
     }

@@ -58,6 +58,55 @@ fn methods_are_paths() {
     }
 }
 
+/// Service, method, headers, each before the next; what is said exactly before expressions.
+#[test]
+fn precedence_across_rules() {
+    let mut world = world();
+    let regex = "RegularExpression";
+    let with_header = |mut rule: Value| {
+        rule["matches"][0]["headers"] = json!([{"name": "version", "value": "2"}]);
+        rule
+    };
+    let all = |rules: Value| json!({ "rules": rules });
+    // By name the last to come, so that the order is not theirs.
+    route(&mut world, "ns/z-both", all(json!([matching(json!({"service": "s.One", "method": "Get"}))])));
+    route(&mut world, "ns/y-service", all(json!([matching(json!({"service": "s.One"}))])));
+    route(
+        &mut world,
+        "ns/x-service-like",
+        all(json!([
+            matching(json!({"type": regex, "service": "s\\.[A-Z].*"})),
+            matching(json!({"type": regex, "service": "s\\.[A-Z].*", "method": "G.*"})),
+            matching(json!({"type": regex, "service": "s.*", "method": "a much longer one|Get|Put"})),
+        ])),
+    );
+    route(
+        &mut world,
+        "ns/w-method",
+        all(json!([matching(json!({"method": "Get"})), with_header(matching(json!({"method": "Get"})))])),
+    );
+    route(&mut world, "ns/v-method-like", all(json!([matching(json!({"type": regex, "method": "G.*"}))])));
+    route(&mut world, "ns/a-any", all(json!([{}, with_header(json!({"matches": [{}]}))])));
+    world.ready();
+    for (line, headers, want) in [
+        ("POST h/s.One/Get", &[][..], "z-both#0"),
+        ("POST h/s.One/Get", &[("version", "2")], "z-both#0"),
+        // The service comes before the method, and before headers.
+        ("POST h/s.One/Put", &[], "y-service#0"),
+        ("POST h/s.One/Put", &[("version", "2")], "y-service#0"),
+        ("POST h/s.Two/Get", &[], "x-service-like#1"),
+        ("POST h/s.Two/Put", &[], "x-service-like#0"),
+        ("POST h/s.two/Put", &[], "x-service-like#2"),
+        ("POST h/t.Two/Get", &[], "w-method#0"),
+        ("POST h/t.Two/Get", &[("version", "2")], "w-method#1"),
+        ("POST h/t.Two/Gut", &[("version", "2")], "v-method-like#0"),
+        ("POST h/t.Two/Put", &[("version", "2")], "a-any#1"),
+        ("POST h/t.Two/Put", &[], "a-any#0"),
+    ] {
+        assert_eq!(world.find(80, line, headers), want, "{line} {headers:?}");
+    }
+}
+
 #[test]
 fn a_rule_has_all_that_the_kind_has() {
     let mut world = world();

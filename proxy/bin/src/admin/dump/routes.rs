@@ -3,6 +3,7 @@
 use model::Snapshot;
 use model::route::{
     BackendTarget, Filter, HeaderEdits, HostRoutes, PathMatch, RouteMatch, RouteRule, RouteTable, SniTable,
+    ValueMatch,
 };
 use serde_json::{Value, json};
 
@@ -35,25 +36,42 @@ fn matches(snapshot: &Snapshot, host: &str, routes: &HostRoutes) -> Vec<Value> {
     prefixes.sort_by_key(|(path, _)| (std::cmp::Reverse(path.len()), *path));
     let exact = paths.into_iter().flat_map(|(_, list)| list.iter());
     let prefix = prefixes.into_iter().flat_map(|(_, list)| list.iter());
-    let all = exact.chain(routes.regex.iter()).chain(prefix);
+    let (of_all, of_some) = prefix.partition::<Vec<_>, _>(|one| is_any(&one.path));
+    let all = exact.chain(routes.regex.iter()).chain(of_some).chain(routes.methods.iter()).chain(of_all);
     all.map(|one| route_match(snapshot, host, one)).collect()
 }
 
 fn route_match(snapshot: &Snapshot, host: &str, one: &RouteMatch) -> Value {
-    let (kind, path) = match &one.path {
-        PathMatch::Exact(path) => ("Exact", &**path),
-        PathMatch::Prefix(path) if path.is_empty() => ("PathPrefix", "/"),
-        PathMatch::Prefix(path) => ("PathPrefix", &**path),
-        PathMatch::Regex(regex) => ("RegularExpression", regex.as_str()),
+    let path = match &one.path {
+        PathMatch::Exact(path) => json!({"type": "Exact", "value": **path}),
+        path if is_any(path) => json!({"type": "PathPrefix", "value": "/"}),
+        PathMatch::Prefix(path) => json!({"type": "PathPrefix", "value": **path}),
+        PathMatch::Regex(regex) => json!({"type": "RegularExpression", "value": regex.as_str()}),
+        PathMatch::Method(method) => {
+            json!({"type": "Method", "service": value(&method.service), "method": value(&method.method)})
+        }
     };
     json!({
         "host": host,
-        "path": {"type": kind, "value": path},
+        "path": path,
         "method": one.method.as_deref(),
         "headers": one.headers.iter().map(|header| &*header.name).collect::<Vec<_>>(),
         "query": one.query.iter().map(|parameter| &*parameter.name).collect::<Vec<_>>(),
         "rule": rule(snapshot, &one.rule),
     })
+}
+
+fn is_any(path: &PathMatch) -> bool {
+    matches!(path, PathMatch::Prefix(path) if path.is_empty())
+}
+
+/// A name or an expression; null for any.
+fn value(value: &Option<ValueMatch>) -> Value {
+    match value {
+        None => Value::Null,
+        Some(ValueMatch::Exact(name)) => json!(**name),
+        Some(ValueMatch::Regex(regex)) => json!(regex.as_str()),
+    }
 }
 
 /// A rule: where it is from and where it leads.

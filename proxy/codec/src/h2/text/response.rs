@@ -6,7 +6,8 @@ use crate::h2::Fields;
 
 /// Appends the response head in HTTP/1.1, interim ones too; `end`: the head is all of the response.
 ///
-/// A body without `content-length` is announced as chunked. A 2xx that answers a websocket upgrade becomes
+/// A body without `content-length` is announced as chunked, and so is that of a gRPC call: of the two
+/// its trailers are what it cannot do without (RFC 9110 section 6.5 lets others be discarded). A 2xx that answers a websocket upgrade becomes
 /// the 101 that answers its `sec-websocket-key`.
 ///
 /// # Errors
@@ -34,12 +35,20 @@ pub fn response_text(
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(&digits(if switched.is_some() { 101 } else { status }));
     out.extend_from_slice(b" \r\n");
-    out.extend_from_slice(fields.lines());
+    let chunks = !end && !tunnel && !bodiless && (length.is_none() || asked.call);
+    if chunks && length.is_some() {
+        let lines = each_line(fields.lines()).filter(|(name, _)| name != b"content-length");
+        lines.for_each(|(name, value)| line(out, name, value));
+    } else {
+        out.extend_from_slice(fields.lines());
+    }
     if let Some(key) = switched {
         out.extend_from_slice(SWITCH);
         line(out, b"sec-websocket-accept", &websocket_accept(key));
+    } else if chunks {
+        out.extend_from_slice(CHUNKED);
     } else if !tunnel && !bodiless && length.is_none() {
-        out.extend_from_slice(if end { b"content-length: 0\r\n" } else { CHUNKED });
+        out.extend_from_slice(b"content-length: 0\r\n");
     }
     out.extend_from_slice(b"\r\n");
     Ok(())

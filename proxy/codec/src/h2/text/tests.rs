@@ -204,7 +204,8 @@ fn responses_to_text() {
                     sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
     type Said = Result<&'static str, MalformedResponse>;
     type Case<'a> = (&'static str, Option<&'static str>, bool, AskedOf<'a>, Said);
-    let cases: [Case<'_>; 17] = [
+    let call = AskedOf { call: true, ..plain };
+    let cases: [Case<'_>; 20] = [
         ("200", None, false, plain, Ok("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n")),
         ("200", None, true, plain, Ok("HTTP/1.1 200 \r\ncontent-length: 0\r\n")),
         ("200", Some("2"), false, plain, Ok("HTTP/1.1 200 \r\ncontent-length: 2\r\n")),
@@ -212,6 +213,9 @@ fn responses_to_text() {
         ("200", Some("2"), true, head, Ok("HTTP/1.1 200 \r\ncontent-length: 2\r\n")),
         ("200", None, true, head, Ok("HTTP/1.1 200 \r\n")),
         ("200", None, false, head, Ok("HTTP/1.1 200 \r\n")),
+        ("200", Some("2"), false, call, Ok("HTTP/1.1 200 \r\ntransfer-encoding: chunked\r\n")),
+        ("200", None, true, call, Ok("HTTP/1.1 200 \r\ncontent-length: 0\r\n")),
+        ("200", Some("2"), true, call, Err(MalformedResponse::Length)),
         ("103", None, false, plain, Ok("HTTP/1.1 103 \r\n")),
         ("204", None, true, plain, Ok("HTTP/1.1 204 \r\n")),
         ("204", None, false, plain, Ok("HTTP/1.1 204 \r\n")),
