@@ -3,12 +3,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 RELEASE := target/release
 
-.PHONY: help demo test lint unit bench fuzz tools setup build clean
+.PHONY: help demo test lint unit bench fuzz soak tools setup build clean
 
 help:
 	@echo "make demo   the main job on real traffic: redirect, allow or deny, split (root, under a minute after the build)"
 	@echo "make test   every test and lint"
 	@echo "make fuzz   every parser for FUZZ_SECONDS (60) each"
+	@echo "make soak   everything at once for SOAK_SECONDS (3600), every answer checked (root)"
 	@echo "make bench  the costs of Weir beside Envoy, HAProxy, nginx, pingora and a byte forwarder, and its targets (root)"
 
 setup:
@@ -40,6 +41,11 @@ test: lint unit
 FUZZ_SECONDS ?= 60
 fuzz: setup
 	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+# Everything at once for so long; `make test` has its short form.
+SOAK_SECONDS ?= 3600
+soak: build tools
+	WEIR_BIN=$(CURDIR)/$(RELEASE)/weir $(RELEASE)/soak $(SOAK_SECONDS)
 
 bench: build
 	$(CARGO) run --release --locked -p benches --bin bench -- $(BENCH_ARGS)

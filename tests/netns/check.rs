@@ -36,7 +36,7 @@ fn problems_name_file_line_object_and_field() {
     let unread = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n";
     // Name, file, flags, whether it passes, what is said.
     type Row<'a> = (&'a str, &'a str, &'a [&'a str], bool, &'a [&'a str]);
-    let table: [Row<'_>; 6] = [
+    let table: [Row<'_>; 7] = [
         ("good", GET_PUBLIC, &[], true, &["0 errors, 0 warnings"]),
         (
             "field",
@@ -65,6 +65,17 @@ fn problems_name_file_line_object_and_field() {
         ),
         ("kind", unread, &[], true, &["warning: ", "Deployment", "0 errors, 1 warning"]),
         ("strict", unread, &["--strict"], false, &["error: ", "Deployment", "1 error, 0 warnings"]),
+        (
+            "budget",
+            STICKY,
+            &[],
+            false,
+            &[
+                "XBackendTrafficPolicy default/api: spec.sessionPersistence: ",
+                "the policy is refused: Service default/api has the default retry budget, 20 % of",
+                "1 error, 1 warning",
+            ],
+        ),
     ];
     for (name, text, arguments, passes, parts) in table {
         let folder = Folder::new(name, &[("a.yaml", text)]);
@@ -112,3 +123,19 @@ fn help_and_version_are_there() {
     let wrong = Command::new(binary()).args(["run"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2), "no PATH");
 }
+
+/// A policy that asks for more than there is.
+const STICKY: &str = r#"
+apiVersion: v1
+kind: Service
+metadata: {name: api, namespace: default}
+spec: {clusterIP: 10.96.0.1, clusterIPs: [10.96.0.1], ports: [{port: 80}]}
+---
+apiVersion: gateway.networking.x-k8s.io/v1alpha1
+kind: XBackendTrafficPolicy
+metadata: {name: api, namespace: default}
+spec:
+  targetRefs: [{group: "", kind: Service, name: api}]
+  retryConstraint: {budget: {percent: 5}}
+  sessionPersistence: {sessionName: api}
+"#;

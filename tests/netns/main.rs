@@ -14,22 +14,37 @@ macro_rules! needs_lab {
     }};
 }
 
+mod balancing;
 mod check;
 mod configuration;
+mod drain;
+mod filters;
+mod fleet;
+mod floods;
 mod flows;
 mod gateway;
+mod grpc;
 mod h2spec;
+mod held;
 mod http2;
 mod http_errors;
 mod kernel;
 mod lifecycle;
+mod listener_sets;
 mod metrics;
+mod mirrors;
+mod paths;
 mod policy;
+mod pools;
 mod reload;
+mod resilience;
 mod restart;
 mod services;
+mod smuggling;
+mod soak;
 mod source;
 mod tcp;
 mod tls;
 mod udp;
+mod websocket;
 mod world;

@@ -1,5 +1,6 @@
 //! A new proxy process in place of the old one, under load: not one request fails.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,6 +11,7 @@ use tests::lab::NODE_V4;
 use tests::objects::{documents, gateway, service};
 use tests::{Weir, until};
 
+use crate::held::{Place, Streams};
 use crate::lifecycle::under_load;
 use crate::world::World;
 
@@ -120,4 +122,56 @@ fn a_long_answer_is_kept_to_its_end() {
     client.send("def").unwrap();
     assert_eq!(client.response().unwrap().status, 200);
     until("the old proxy to be gone", || is_gone(old));
+}
+
+#[test]
+fn long_streams_are_kept_to_their_deadline() {
+    needs_lab!("openssl");
+    let place = Place::new();
+    let weir = Weir::start_with(&place.world.lab, &["--node", tests::lab::NODE, "--drain-timeout", "10"]);
+    let old = weir.proxy().unwrap();
+    let mut streams = Streams::open(&place);
+    streams.carry();
+    let new = weir.restart();
+    streams.carry();
+    assert_eq!(weir.proxies(), [old, new], "the old proxy serves them");
+    let mut fresh = Streams::open(&place);
+    streams.ended();
+    until("the old proxy to be gone", || is_gone(old));
+    fresh.carry();
+    assert!(!weir.log().contains("killed"), "it ended by itself: {}", weir.log());
+}
+
+/// The kernel verified the programs when the first proxy began, which takes it a second and more; the
+/// next proxies of the same binary use them.
+#[test]
+fn a_successor_uses_the_programs_that_are_loaded() {
+    needs_lab!();
+    let world = routed();
+    let mut weir = Weir::start(&world.lab);
+    let loaded = programs(&weir);
+    assert_eq!(loaded.len(), 4, "{loaded:?}");
+    let old = weir.proxy().unwrap();
+    weir.restart();
+    until("the old proxy to be gone", || is_gone(old));
+    assert_eq!(programs(&weir), loaded);
+    // Also where it is taken over from.
+    weir.stop(Signal::KILL);
+    let weir = Weir::start(&world.lab);
+    weir.wait_log("INFO ready");
+    assert_eq!(programs(&weir), loaded);
+    let mut client = Client::connect(&world.frontend, "10.96.0.1:80".parse().unwrap()).unwrap();
+    assert_eq!(client.get("/").unwrap().status, 200);
+}
+
+/// The numbers of the eBPF programs that the proxy holds.
+fn programs(weir: &Weir) -> BTreeSet<String> {
+    let folder = format!("/proc/{}/fdinfo", weir.proxy().unwrap().as_raw_nonzero());
+    let texts =
+        std::fs::read_dir(folder).unwrap().flatten().map(|entry| std::fs::read_to_string(entry.path()));
+    let number = |text: String| {
+        let is_program = text.contains("prog_type:");
+        text.lines().find_map(|line| line.strip_prefix("prog_id:").filter(|_| is_program).map(str::to_owned))
+    };
+    texts.map_while(Result::ok).filter_map(number).collect()
 }

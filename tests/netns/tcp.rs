@@ -3,7 +3,10 @@
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::thread;
+use std::time::Duration;
 
+use rustix::process::Pid;
+use tests::client::Client;
 use tests::lab::NODE_V4;
 use tests::objects::{documents, gateway, service};
 use tests::wait::PATIENCE;
@@ -42,6 +45,53 @@ fn bytes_pass_whole_and_ends_pass_one_by_one() {
     assert!(got == sent, "{} of {} bytes, or others", got.len(), sent.len());
     let flow = weir.wait_flow("the connection", |flow| flow["source"]["ip"] == outside.v4.to_string());
     assert_eq!(flow["verdict"], "FORWARDED", "{flow}");
+}
+
+/// The pipes that a process has open.
+fn pipes(process: Pid) -> usize {
+    let folder = format!("/proc/{}/fd", process.as_raw_nonzero());
+    let links =
+        std::fs::read_dir(folder).unwrap().filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.filter(|link| link.to_string_lossy().starts_with("pipe:")).count()
+}
+
+#[test]
+fn large_bodies_stay_in_the_kernel_and_leave_no_pipe_behind() {
+    needs_lab!();
+    let world = world(93);
+    let _echo = Backend::echo(&world.api.ns, world.api.at(93));
+    let weir = Weir::start(&world.lab);
+    let proxy = weir.proxy().unwrap();
+    let before = pipes(proxy);
+    let sent: Vec<u8> =
+        (0..5_000_000_u32).flat_map(|at| at.wrapping_mul(0x9e37_79b1).to_le_bytes()).collect();
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            let mut stream = world.frontend.connect((NODE_V4, 9000).into()).unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let (mut writer, sent) = (stream.try_clone().unwrap(), &sent);
+            scope.spawn(move || {
+                writer.write_all(sent).unwrap();
+                writer.shutdown(Shutdown::Write).unwrap();
+            });
+            scope.spawn(move || {
+                let mut got = Vec::new();
+                stream.read_to_end(&mut got).unwrap();
+                assert!(got == *sent, "{} of {} bytes, or others", got.len(), sent.len());
+            });
+        }
+    });
+    let admin = ([127, 0, 0, 1], 15200).into();
+    let metrics = || {
+        let stream = world.lab.node.connect(admin, Duration::from_secs(10)).unwrap();
+        Client::new(stream, admin).get("/metrics").unwrap().text()
+    };
+    let spliced = metrics().lines().find_map(|line| {
+        line.strip_prefix("weir_spliced_bytes_total ").and_then(|count| count.parse::<usize>().ok())
+    });
+    assert!(spliced.unwrap() > 3 * sent.len(), "{spliced:?} of {} bytes", 6 * sent.len());
+    until("no pipe to be left", || (pipes(proxy) == before).then_some(()));
+    assert!(metrics().contains("weir_pipes_open 0\n"));
 }
 
 #[test]

@@ -185,7 +185,7 @@ fn answer(stream: &mut TcpStream, name: &str, target: &str) -> io::Result<()> {
     }
 }
 
-fn read_head(reader: &mut impl BufRead, peer: SocketAddr) -> io::Result<Option<Seen>> {
+pub(crate) fn read_head(reader: &mut impl BufRead, peer: SocketAddr) -> io::Result<Option<Seen>> {
     let mut line = String::new();
     if reader.read_line(&mut line)? == 0 {
         return Ok(None);
@@ -202,7 +202,7 @@ fn read_head(reader: &mut impl BufRead, peer: SocketAddr) -> io::Result<Option<S
     Ok(Some(Seen { peer, method, target, headers, body: Vec::new() }))
 }
 
-fn read_body(reader: &mut impl BufRead, seen: &Seen) -> io::Result<Vec<u8>> {
+pub(crate) fn read_body(reader: &mut impl BufRead, seen: &Seen) -> io::Result<Vec<u8>> {
     let mut body = Vec::new();
     if seen.header("transfer-encoding") == Some("chunked") {
         crate::client::read_chunks(reader, &mut body)?;

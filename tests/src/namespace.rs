@@ -79,16 +79,12 @@ impl Namespace {
 
     /// Runs `work` on a thread inside. Sockets made there stay there wherever they are used.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
-        let file = File::open(self.path()).expect("the namespace exists while this value does");
-        thread::scope(|scope| {
-            let inside = scope.spawn(move || {
-                let kind = Some(LinkNameSpaceType::Network);
-                rustix::thread::move_into_link_name_space(file.as_fd(), kind)
-                    .expect("root may enter its own namespace");
-                work()
-            });
-            inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        enter(&self.open(), work)
+    }
+
+    /// The namespace as a descriptor, to [`enter`] it on threads that outlive this value.
+    pub fn open(&self) -> File {
+        File::open(self.path()).expect("the namespace exists while this value does")
     }
 
     /// A listening socket inside.
@@ -145,6 +141,19 @@ impl Drop for Namespace {
             mounts.wait().ok();
         }
     }
+}
+
+/// Runs `work` on a thread inside a namespace.
+pub fn enter<T: Send>(namespace: &File, work: impl FnOnce() -> T + Send) -> T {
+    thread::scope(|scope| {
+        let inside = scope.spawn(move || {
+            let kind = Some(LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), kind)
+                .expect("root may enter its own namespace");
+            work()
+        });
+        inside.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
 }
 
 /// Removes namespaces of this prefix whose maker, the number after it, is gone.

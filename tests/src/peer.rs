@@ -14,13 +14,23 @@ use crate::until;
 
 /// Where `scripts/tools.sh` or the system has a program.
 pub fn find(program: &str) -> Option<PathBuf> {
+    let built = cache().map(|folder| folder.join("bin"));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    built.into_iter().chain(std::env::split_paths(&path)).map(|dir| dir.join(program)).find(|at| at.is_file())
+}
+
+/// Whether `scripts/tools.sh` has installed a package of node, which scripts find by `modules.mjs`.
+pub fn has_package(name: &str) -> bool {
+    cache().is_some_and(|folder| folder.join("npm/node_modules").join(name).is_dir())
+}
+
+/// What `scripts/tools.sh` installs into.
+fn cache() -> Option<PathBuf> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
         let home = std::env::var_os("HOME")?;
         Some(Path::new(&home).join(".cache"))
     });
-    let built = cache.map(|folder| folder.join("weir/bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    built.into_iter().chain(std::env::split_paths(&path)).map(|dir| dir.join(program)).find(|at| at.is_file())
+    cache.map(|folder| folder.join("weir"))
 }
 
 /// What a program that ended has written, both streams in one.

@@ -16,15 +16,21 @@ pub fn met(test: &str) -> bool {
     }
 }
 
-/// Whether each of these programs is there. If not, says so as [`met`] does.
+/// Whether each of these programs, and packages of node as `npm:NAME`, is there. If not, says so as
+/// [`met`] does.
 pub fn found(test: &str, programs: &[&str]) -> bool {
-    match programs.iter().find(|program| peer::find(program).is_none()) {
+    let is_missing = |program: &&&str| match program.strip_prefix("npm:") {
+        Some(package) => !peer::has_package(package),
+        None => peer::find(program).is_none(),
+    };
+    match programs.iter().find(is_missing) {
         None => true,
         Some(program) => skip(test, &format!("{program} is not installed (scripts/tools.sh)")),
     }
 }
 
-fn skip(test: &str, what: &str) -> bool {
+/// Says that a test, or a part of it, is left out and why. Returns `false`.
+pub fn skip(test: &str, what: &str) -> bool {
     // Past the capture of the test harness, which hides the output of tests that pass.
     let line = format!("SKIP {test}: {what}\n");
     rustix::io::write(std::io::stderr(), line.as_bytes()).ok();

@@ -1,10 +1,10 @@
 //! The built binary, started in a lab and ended with it.
 
-use std::cell::Cell;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 
@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, NODE, UPLINK};
 use crate::until;
+use crate::wait::{START, until_within};
 
 /// The path of the binary: `WEIR_BIN`, or the one that cargo builds beside the running test.
 pub fn binary() -> PathBuf {
@@ -38,7 +39,9 @@ pub struct Weir {
     flows: Arc<Mutex<Vec<Value>>>,
     log: Arc<Mutex<String>>,
     /// Replacements of the proxy seen in the log.
-    restarts: Cell<usize>,
+    restarts: AtomicUsize,
+    /// Whether flow records are kept.
+    keeps: Arc<AtomicBool>,
 }
 
 impl Weir {
@@ -54,9 +57,21 @@ impl Weir {
         weir
     }
 
+    /// Starts it with more arguments and environment variables and waits until it serves.
+    pub fn start_in(lab: &Lab, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let weir = Self::spawn_in(lab, arguments, environment);
+        weir.wait_ready();
+        weir
+    }
+
     /// Starts it and does not wait.
     pub fn spawn(lab: &Lab, arguments: &[&str]) -> Self {
+        Self::spawn_in(lab, arguments, &[])
+    }
+
+    fn spawn_in(lab: &Lab, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut process = Self::command(lab, "run")
+            .envs(environment.iter().copied())
             .arg(lab.config())
             .args(["--output", "json", "--uplink", UPLINK, "--bpffs"])
             .arg(lab.bpffs().join("weir"))
@@ -70,10 +85,14 @@ impl Weir {
         let log = Arc::new(Mutex::new(String::new()));
         let stdout = process.stdout.take().expect("it is piped");
         let stderr = process.stderr.take().expect("it is piped");
-        let (lines, text) = (flows.clone(), log.clone());
+        let keeps = Arc::new(AtomicBool::new(true));
+        let (lines, text, kept) = (flows.clone(), log.clone(), keeps.clone());
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
                 let value = serde_json::from_str(&line).expect("a flow record is JSON");
+                if !kept.load(Ordering::Relaxed) {
+                    continue;
+                }
                 lines.lock().expect("no panic while it is held").push(value);
             }
         });
@@ -84,7 +103,7 @@ impl Weir {
                 text.push('\n');
             }
         });
-        Self { process, state: state(lab), flows, log, restarts: Cell::new(0) }
+        Self { process, state: state(lab), flows, log, restarts: AtomicUsize::new(0), keeps }
     }
 
     /// A `weir` command on the node with the lab's state folder.
@@ -96,7 +115,7 @@ impl Weir {
 
     /// Waits until it serves.
     pub fn wait_ready(&self) {
-        until(&format!("weir to serve; it said:\n{}", self.log()), || {
+        until_within(START, &format!("weir to serve; it said:\n{}", self.log()), || {
             (self.ask("ready").as_deref() == Some("ready")).then_some(())
         });
     }
@@ -120,6 +139,12 @@ impl Weir {
     /// The flow records so far.
     pub fn flows(&self) -> Vec<Value> {
         self.flows.lock().expect("no panic while it is held").clone()
+    }
+
+    /// Has flow records be read and thrown away from now on: a long run makes millions.
+    pub fn forget_flows(&self) {
+        self.keeps.store(false, Ordering::Relaxed);
+        self.flows.lock().expect("no panic while it is held").clear();
     }
 
     /// Waits for a flow record that `matches`.
@@ -160,10 +185,12 @@ impl Weir {
     pub fn restart(&self) -> Pid {
         let old = self.proxies();
         Self::signal(self.supervisor(), Signal::USR2);
-        let new = until("a successor", || self.proxies().into_iter().find(|pid| !old.contains(pid)));
-        until("the old proxy to be replaced", || {
+        let new =
+            until_within(START, "a successor", || self.proxies().into_iter().find(|pid| !old.contains(pid)));
+        until_within(START, "the old proxy to be replaced", || {
             let lines = self.log().lines().filter(|line| line.contains("replaced; the old")).count();
-            (lines > self.restarts.get()).then(|| self.restarts.set(lines))
+            (lines > self.restarts.load(Ordering::SeqCst))
+                .then(|| self.restarts.store(lines, Ordering::SeqCst))
         });
         new
     }
@@ -177,7 +204,7 @@ impl Weir {
     pub fn crash_proxy(&self) {
         let old = self.proxy().expect("a proxy runs");
         Self::signal(old, Signal::KILL);
-        until("another proxy", || self.proxy().filter(|pid| *pid != old));
+        until_within(START, "another proxy", || self.proxy().filter(|pid| *pid != old));
         self.wait_ready();
     }
 
