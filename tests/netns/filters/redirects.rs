@@ -64,9 +64,9 @@ fn scheme_host_port_and_path_are_replaced_or_kept() {
             "http://own.test:8080/new/a?b=c",
         ),
         (
-            "/root",
+            "/top",
             "path: {type: ReplacePrefixMatch, replacePrefixMatch: /}",
-            "/root/a",
+            "/top/a",
             "http://own.test:8080/a",
         ),
         (

@@ -14,7 +14,7 @@ fn paths_and_hosts_are_rewritten_and_queries_stay() {
     let full = |to: &str| format!("path: {{type: ReplaceFullPath, replaceFullPath: {to}}}");
     let rules = [
         rule("{value: /prefix}", &prefix("/new")),
-        rule("{value: /root}", &prefix("/")),
+        rule("{value: /top}", &prefix("/")),
         rule("{value: /slash}", &prefix("/new/")),
         rule("{value: /empty}", &prefix("''")),
         rule("{value: /full}", &full("/all")),
@@ -31,9 +31,9 @@ fn paths_and_hosts_are_rewritten_and_queries_stay() {
         ("/prefix", "/new", own),
         ("/prefix/a/b?c=/d", "/new/a/b?c=/d", own),
         ("/prefix/", "/new/", own),
-        ("/root", "/", own),
-        ("/root/a", "/a", own),
-        ("/root?a", "/?a", own),
+        ("/top", "/", own),
+        ("/top/a", "/a", own),
+        ("/top?a", "/?a", own),
         ("/slash/a", "/new/a", own),
         ("/slash", "/new", own),
         ("/empty/a", "/a", own),
