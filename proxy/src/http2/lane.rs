@@ -52,23 +52,59 @@ pub(super) struct Begun {
 /// The tasks of a connection that wait for a stream.
 #[derive(Default)]
 pub(super) struct Lanes {
-    idle: RefCell<Vec<Rc<Place>>>,
+    idle: RefCell<Idle<Rc<Place>>>,
     closed: Cell<bool>,
 }
 
+/// What waits to be used again, and how many of it were not needed lately.
+struct Idle<T> {
+    waiting: Vec<T>,
+    least: usize,
+}
+
+impl<T> Default for Idle<T> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), least: 0 }
+    }
+}
+
+impl<T> Idle<T> {
+    /// The last one first: its memory is the warmest.
+    fn take(&mut self) -> Option<T> {
+        let taken = self.waiting.pop();
+        self.least = self.least.min(self.waiting.len());
+        taken
+    }
+
+    /// Keeps one, unless enough wait.
+    fn keep(&mut self, one: T) -> Result<(), T> {
+        if self.waiting.len() >= KEPT {
+            return Err(one);
+        }
+        self.waiting.push(one);
+        Ok(())
+    }
+
+    /// Takes out as many as waited all the time since the last call.
+    fn trim(&mut self) -> Vec<T> {
+        let unused = self.waiting.drain(..self.least).collect();
+        self.least = self.waiting.len();
+        unused
+    }
+}
+
 impl Lanes {
-    /// One that waits, the last one first: its memory is the warmest.
+    /// One that waits.
     pub(super) fn take(&self) -> Option<Rc<Place>> {
-        self.idle.borrow_mut().pop()
+        self.idle.borrow_mut().take()
     }
 
     /// Has one wait for a stream, if there are not enough that do.
     pub(super) fn keep(&self, place: Rc<Place>) {
-        let mut idle = self.idle.borrow_mut();
-        if self.closed.get() || idle.len() >= KEPT {
+        if self.closed.get() {
             place.over.set(true);
-        } else {
-            idle.push(place);
+        } else if let Err(place) = self.idle.borrow_mut().keep(place) {
+            place.over.set(true);
         }
     }
 
@@ -81,17 +117,20 @@ impl Lanes {
 
     /// Ends those that wait; whether there were any.
     pub(super) fn release(&self) -> bool {
-        let idle = self.idle.take();
+        let idle = self.idle.take().waiting;
         let some = !idle.is_empty();
-        for place in idle {
-            place.over.set(true);
-            place.wake();
-        }
+        idle.iter().for_each(|place| place.end());
         some
     }
 
+    /// Ends those that no stream needed since the last call: a burst holds its memory no longer.
+    pub(super) fn trim(&self) {
+        let unused = self.idle.borrow_mut().trim();
+        unused.iter().for_each(|place| place.end());
+    }
+
     pub(super) fn has_idle(&self) -> bool {
-        !self.idle.borrow().is_empty()
+        !self.idle.borrow().waiting.is_empty()
     }
 
     /// No stream comes any more.
@@ -106,6 +145,11 @@ impl Place {
     pub(super) fn begin(&self, begun: Begun, text: &mut Vec<u8>) {
         std::mem::swap(&mut *self.text.borrow_mut(), text);
         self.next.replace(Some(begun));
+        self.wake();
+    }
+
+    fn end(&self) {
+        self.over.set(true);
         self.wake();
     }
 
@@ -149,3 +193,6 @@ impl Lane {
         self.lanes.keep(self.place.clone());
     }
 }
+
+#[cfg(test)]
+mod tests;

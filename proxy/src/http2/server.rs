@@ -73,7 +73,10 @@ impl Driver<'_> {
         while let Some(signal) = self.client.live().poll(context) {
             match signal {
                 Signal::Deadline if self.failing => return Poll::Ready(Over::Closed),
-                Signal::Deadline if self.busy => self.end_stalled(),
+                Signal::Deadline if self.busy => {
+                    self.streams.lanes.trim();
+                    self.end_stalled();
+                }
                 Signal::Deadline if self.leaving => return Poll::Ready(Over::Done),
                 // Not the last of its time: it goes on with less memory.
                 Signal::Deadline if self.streams.lanes.release() => self.arm(),
