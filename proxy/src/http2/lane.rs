@@ -101,11 +101,8 @@ impl Lanes {
 
     /// Has one wait for a stream, if there are not enough that do.
     pub(super) fn keep(&self, place: Rc<Place>) {
-        if self.closed.get() {
-            place.over.set(true);
-        } else if let Err(place) = self.idle.borrow_mut().keep(place) {
-            place.over.set(true);
-        }
+        let kept = !self.closed.get() && self.idle.borrow_mut().keep(place.clone()).is_ok();
+        place.over.set(!kept);
     }
 
     /// A new one, which has its first stream already.
