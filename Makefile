@@ -3,7 +3,13 @@ SHELL := /bin/bash
 CARGO ?= cargo
 RELEASE := target/release
 
-.PHONY: help demo test lint unit bench fuzz soak tools setup build clean
+# Release builds are laid out by what a running weir was seen to do: proxy/bin/weir.profdata, which `make profile` writes.
+# It is good for one version of the compiler; functions that it does not know, or that have changed, are compiled without.
+# The linker is that of .cargo/config.toml, which these flags replace.
+HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+PROFILED := RUSTFLAGS="-C link-arg=-fuse-ld=mold -C profile-use=$(CURDIR)/proxy/bin/weir.profdata -C llvm-args=-no-pgo-warn-mismatch"
+
+.PHONY: help demo test lint unit bench fuzz soak tools setup build profile clean
 
 help:
 	@echo "make demo   the main job on real traffic: redirect, allow or deny, split (root, under a minute after the build)"
@@ -19,9 +25,10 @@ setup:
 tools: setup
 	@scripts/tools.sh
 
-# One release build serves the demo, the tests and the bench.
+# One release build serves the demo, the tests and the bench. Its target is named, so that what only builds it is left as it is.
 build: setup
-	$(CARGO) build --release --locked -p weir -p tests --bins
+	$(PROFILED) $(CARGO) build --release --locked --target $(HOST) -p weir -p tests --bins
+	@mkdir -p $(RELEASE) && cd $(RELEASE) && ln -f ../$(HOST)/release/{weir,backend,soak} .
 
 demo: build
 	@WEIR=$(CURDIR)/$(RELEASE)/weir BACKEND=$(CURDIR)/$(RELEASE)/backend examples/demo/run.sh
@@ -49,6 +56,10 @@ soak: build tools
 
 bench: build
 	$(CARGO) run --release --locked -p benches --bin bench -- $(BENCH_ARGS)
+
+# What a running weir does, for the compiler (root).
+profile: build tools
+	scripts/profile.sh
 
 clean:
 	$(CARGO) clean

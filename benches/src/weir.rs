@@ -92,6 +92,8 @@ impl Weir {
         let place = Place { namespace: &namespace, processors, log: &log };
         let mut command = place.command(&context.weir);
         command.arg("run").arg(&objects).args(["--output", "json", "--log", "warn", "--drain-timeout", "0"]);
+        // All load comes from one client, which a descriptor limit must not hold back.
+        command.args(["--limit", "connections_per_client=100000"]);
         command.args(["--workers", &setup.workers.to_string(), "--state-dir"]).arg(&state);
         match setup.ebpf {
             true => command.arg("--bpffs").arg(mount_bpffs(&state)?),

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use objects::check::check;
 use objects::{FieldPath, Kind, Object, ObjectKey, Problem, Refused, Segment, Source};
 
+use crate::recall::Text;
 use crate::yaml::{Node, Value};
 
 /// The kinds whose name other API groups use too; for all others a wrong group is a mistake.
@@ -26,7 +27,24 @@ pub(crate) struct Decoded {
     pub(crate) source: Source,
     /// Equal as long as the object says the same, wherever it stands.
     pub(crate) digest: u64,
+    /// What the file says, as JSON.
+    pub(crate) text: Text,
     pub(crate) outcome: Outcome,
+}
+
+impl Decoded {
+    /// The same as one that was refused: what was wrong with it may have been left out of its text.
+    pub(crate) fn refused(mut self) -> Self {
+        let Outcome::Good(_) = self.outcome else { return self };
+        let json = serde_json::from_str(&self.text.0).unwrap_or_default();
+        let policy = Some(&self.key).filter(|key| key.kind.is_policy());
+        self.outcome = Outcome::Bad(policy.map(|key| {
+            let (rules, _) = refuse::rules(&Node::from_json(json, self.source.line));
+            let message = "refused before".to_owned();
+            Box::new(Refused { key: key.clone(), source: Some(self.source.clone()), rules, message })
+        }));
+        self
+    }
 }
 
 /// Whether an object can be put in force.
@@ -54,6 +72,12 @@ pub(crate) fn decode(file: &Arc<Path>, documents: &[Node]) -> Contents {
         reader.document(document, None);
     }
     reader.contents
+}
+
+/// Decodes one object out of [`Decoded::text`]; `None` if it is no object any more.
+pub(crate) fn recall(source: &Source, text: &str) -> Option<Decoded> {
+    let node = Node::from_json(serde_json::from_str(text).ok()?, source.line);
+    decode(&source.file, std::slice::from_ref(&node)).objects.pop()
 }
 
 struct Reader<'a> {
@@ -161,8 +185,9 @@ impl Reader<'_> {
         self.lines.insert(key.clone(), node.line);
         let mut faults = Vec::new();
         let json = node.to_json();
+        let text = Text(json.to_string());
         let mut hasher = DefaultHasher::new();
-        json.hash(&mut hasher);
+        text.0.hash(&mut hasher);
         let digest = hasher.finish();
         let mut object = None;
         if known_version {
@@ -184,7 +209,7 @@ impl Reader<'_> {
                 .problems
                 .push(Problem::error(message).at(at).of(key.clone()).field(field.to_string()));
         }
-        self.contents.objects.push(Decoded { key, source, digest, outcome });
+        self.contents.objects.push(Decoded { key, source, digest, text, outcome });
     }
 
     /// What a refused policy closes. Adds a fatal problem where that cannot be told.

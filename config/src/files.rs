@@ -1,9 +1,10 @@
 //! Files and folders: read, watched and kept in line with the store.
 
+mod again;
 mod claims;
 mod read;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use objects::{ObjectKey, Problem, Source, Store};
 
 use self::claims::Claims;
 use self::read::{Fingerprint, Found};
+use crate::recall::{Note, ServedRoot};
 use crate::watch::{Changes, Dirty, Watch};
 use crate::{decode, yaml};
 
@@ -26,6 +28,10 @@ pub const FULL_CHECK: Duration = Duration::from_secs(30);
 
 /// How soon a path is looked at again after an error that passes by itself.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// Files that a full check looks at before it looks whether a change was reported: nobody waits for
+/// ten thousand.
+const CHECKED_AT_ONCE: usize = 256;
 
 /// Longer than a tick of any file system's clock.
 const SETTLE: Duration = Duration::from_secs(1);
@@ -87,7 +93,11 @@ pub struct Files {
     changed: BTreeSet<ObjectKey>,
     watch: Option<Watch>,
     full_check: Option<Instant>,
+    /// What a full check that is under way has still to look at.
+    unchecked: VecDeque<Arc<Path>>,
     stats: Stats,
+    /// What was read since somebody asked, if somebody wants to know.
+    notes: Option<Vec<Note>>,
 }
 
 /// A path as the user gave it.
@@ -97,12 +107,15 @@ struct Root {
     folder: bool,
     /// It was read before: what cannot be read now leaves everything as it is.
     seen: bool,
+    /// An earlier process served what it held.
+    served: bool,
 }
 
 /// A file that was read.
 struct State {
-    fingerprint: Fingerprint,
-    digest: u64,
+    /// `None`, as the digest: an earlier process read it.
+    fingerprint: Option<Fingerprint>,
+    digest: Option<u64>,
     /// When this text was first read.
     since: Instant,
     /// It was read again [`SETTLE`] later: the same fingerprint means the same text. (Two writes
@@ -114,13 +127,27 @@ impl Files {
     /// Takes files and folders; reads nothing yet. Of a folder, files whose name ends in
     /// `.yaml`, `.yml` or `.json` and does not begin with a dot are read, not its subfolders.
     pub fn open<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, OpenError> {
+        Self::open_again(paths, &[])
+    }
+
+    /// The same for a process that goes on where an earlier one was, which served these: one of them
+    /// that is gone may come back.
+    pub fn open_again<P: AsRef<Path>>(
+        paths: impl IntoIterator<Item = P>,
+        served: &[ServedRoot],
+    ) -> Result<Self, OpenError> {
         let mut roots: Vec<Root> = Vec::new();
         for path in paths {
             let path: PathBuf = path.as_ref().components().collect();
-            let metadata = std::fs::metadata(&path);
-            let metadata = metadata.map_err(|error| OpenError::Path { path: path.clone(), error })?;
+            let before = again::served(served, &path);
+            let folder = match (std::fs::metadata(&path), before) {
+                (Ok(metadata), _) => metadata.is_dir(),
+                (Err(_), Some(before)) => before.folder,
+                (Err(error), None) => return Err(OpenError::Path { path, error }),
+            };
             if roots.iter().all(|root| *root.path != *path) {
-                roots.push(Root { path: path.into(), folder: metadata.is_dir(), seen: false });
+                let served = before.is_some();
+                roots.push(Root { path: path.into(), folder, seen: served, served });
             }
         }
         if roots.is_empty() {
@@ -138,7 +165,9 @@ impl Files {
             changed: BTreeSet::new(),
             watch: None,
             full_check: None,
+            unchecked: VecDeque::new(),
             stats: Stats::default(),
+            notes: None,
         })
     }
 
@@ -163,6 +192,12 @@ impl Files {
         self.rescan(now)
     }
 
+    /// Reads everything, files that look unchanged too.
+    pub fn reload(&mut self, now: Instant) -> Loaded {
+        self.known.values_mut().for_each(|state| state.settled = false);
+        self.load(now)
+    }
+
     /// Reads what changed: what the watch reported and what could not be read for the moment, or
     /// everything where there is no watch or [`FULL_CHECK`] is over.
     pub fn rescan(&mut self, now: Instant) -> Loaded {
@@ -180,11 +215,21 @@ impl Files {
             self.retries.remove(&path);
             self.path_changed(&path, now);
         }
-        if reported == Dirty::All || self.full_check.is_none_or(|at| at <= now) {
+        let at_once = reported == Dirty::All || self.full_check.is_none();
+        if at_once || self.full_check.is_none_or(|at| at <= now) {
             self.full_check = Some(now + FULL_CHECK);
+            self.unchecked.clear();
             for index in 0..self.roots.len() {
-                self.scan_root(index, now, false);
+                let listed = self.scan_root(index, now, false);
+                match at_once {
+                    true => listed.iter().for_each(|file| self.check(file, now, false)),
+                    false => self.unchecked.extend(listed),
+                }
             }
+        }
+        let some = self.unchecked.len().min(CHECKED_AT_ONCE);
+        for file in self.unchecked.drain(..some).collect::<Vec<_>>() {
+            self.check(&file, now, false);
         }
         self.changed.extend(self.claims.expire(now, &mut self.store));
         let full_check = self.full_check.unwrap_or(now);
@@ -193,7 +238,7 @@ impl Files {
             store: self.store.clone(),
             problems: self.problems(),
             changed: std::mem::take(&mut self.changed).into_iter().collect(),
-            next: due.fold(full_check, Instant::min),
+            next: if self.unchecked.is_empty() { due.fold(full_check, Instant::min) } else { now },
         }
     }
 
@@ -220,7 +265,8 @@ impl Files {
     fn path_changed(&mut self, path: &Path, now: Instant) {
         if let Some(index) = self.roots.iter().position(|root| &*root.path == path) {
             self.watch_root(index);
-            return self.scan_root(index, now, true);
+            let listed = self.scan_root(index, now, true);
+            return listed.iter().for_each(|file| self.check(file, now, false));
         }
         let folder = path.parent();
         if read::is_config(path) && self.roots.iter().any(|root| root.folder && Some(&*root.path) == folder) {
@@ -236,12 +282,13 @@ impl Files {
         }
     }
 
-    /// Looks at a path that the user gave. `reported`: a change of it was.
-    fn scan_root(&mut self, index: usize, now: Instant, reported: bool) {
-        let Root { path, folder, seen } = &self.roots[index];
+    /// Looks at a path that the user gave. `reported`: a change of it was. Gives the files that are to
+    /// be checked now.
+    fn scan_root(&mut self, index: usize, now: Instant, reported: bool) -> Vec<Arc<Path>> {
+        let Root { path, folder, seen, .. } = &self.roots[index];
         let (path, was_folder, seen) = (path.clone(), *folder, *seen);
         match read::look(&path) {
-            Found::Folder => self.scan_folder(index, now),
+            Found::Folder => return self.scan_folder(index, now),
             Found::Nothing if was_folder => {
                 self.cannot_read(&path, "it is gone; what it held stays in force", !seen);
             }
@@ -250,9 +297,10 @@ impl Files {
                 self.check(&path, now, reported);
             }
         }
+        Vec::new()
     }
 
-    fn scan_folder(&mut self, index: usize, now: Instant) {
+    fn scan_folder(&mut self, index: usize, now: Instant) -> Vec<Arc<Path>> {
         self.stats.listed += 1;
         let root = &self.roots[index];
         let (folder, seen) = (root.path.clone(), root.seen);
@@ -262,11 +310,15 @@ impl Files {
         });
         let mut listed = match entries {
             Ok(entries) => entries,
-            Err(error) => return self.failed(&folder, &error, now, !seen),
+            Err(error) => {
+                self.failed(&folder, &error, now, !seen);
+                return Vec::new();
+            }
         };
         listed.retain(|path| read::is_config(path));
         if listed.len() > MAX_FILES {
-            return self.cannot_read(&folder, &format!("it holds more than {MAX_FILES} files"), !seen);
+            self.cannot_read(&folder, &format!("it holds more than {MAX_FILES} files"), !seen);
+            return Vec::new();
         }
         self.unreadable.remove(&folder);
         self.roots[index].folder = true;
@@ -278,9 +330,7 @@ impl Files {
         for file in gone.into_iter().filter(|file| !given(file)).collect::<Vec<_>>() {
             self.gone(&file, now);
         }
-        for file in listed {
-            self.check(&Arc::from(file), now, false);
-        }
+        listed.into_iter().map(Arc::from).collect()
     }
 
     /// Looks at one file. `reported`: a change was, so that its fingerprint proves nothing.
@@ -289,7 +339,8 @@ impl Files {
         let (fingerprint, target) = match read::look(file) {
             Found::File(fingerprint, target) => (fingerprint, target),
             Found::Nothing => return self.gone(file, now),
-            Found::Folder => return,
+            Found::Folder if first => return,
+            Found::Folder => return self.cannot_read(file, "it is a folder now", first),
             Found::Dangling => {
                 self.gone(file, now);
                 self.links.insert(file.clone(), None);
@@ -300,7 +351,7 @@ impl Files {
         };
         self.follow(file, target);
         let state = self.known.get(file);
-        let same = state.is_some_and(|state| state.settled && state.fingerprint == fingerprint);
+        let same = state.is_some_and(|state| state.settled && state.fingerprint == Some(fingerprint));
         if same && !reported && !self.unreadable.contains_key(file) {
             return;
         }
@@ -311,7 +362,7 @@ impl Files {
             Err(error) => return self.failed(file, &error, now, first),
         };
         self.unreadable.remove(file);
-        let digest = read::digest(&bytes);
+        let (digest, fingerprint) = (Some(read::digest(&bytes)), Some(fingerprint));
         if let Some(state) = self.known.get_mut(file).filter(|state| state.digest == digest) {
             state.settled = state.fingerprint == fingerprint && now >= state.since + SETTLE;
             if state.fingerprint != fingerprint {
@@ -333,8 +384,10 @@ impl Files {
         let documents = text.and_then(|text| yaml::parse(text.trim_start_matches('\u{feff}')));
         let problems = match documents {
             Ok(documents) => {
-                let contents = decode::decode(file, &documents);
+                let mut contents = decode::decode(file, &documents);
+                self.note_objects(file, &mut contents.objects);
                 let touched = self.claims.set(file, contents.objects, contents.unidentified);
+                self.note_removals(file, &touched);
                 self.settle(touched, now);
                 contents.problems
             }
@@ -365,6 +418,7 @@ impl Files {
         self.problems.remove(file);
         self.unreadable.remove(file);
         let touched = self.claims.set(file, Vec::new(), false);
+        self.note_removals(file, &touched);
         self.settle(touched, now);
     }
 

@@ -6,6 +6,7 @@
 
 mod decode;
 mod files;
+mod recall;
 mod watch;
 mod yaml;
 
@@ -13,4 +14,5 @@ mod yaml;
 mod testdir;
 
 pub use files::{FULL_CHECK, Files, Loaded, MAX_FILE_BYTES, MAX_FILES, OpenError, Stats, VANISH_AFTER};
+pub use recall::{Note, Recalled, Said, ServedRoot, Text};
 pub use watch::{Changes, POLL, Waker};

@@ -49,6 +49,21 @@ pub(crate) struct YamlError {
 }
 
 impl Node {
+    /// A tree that was JSON; all of it is on one line.
+    pub(crate) fn from_json(json: serde_json::Value, line: u32) -> Self {
+        let value = match json {
+            serde_json::Value::Array(items) => {
+                Value::Sequence(items.into_iter().map(|item| Self::from_json(item, line)).collect())
+            }
+            serde_json::Value::Object(entries) => {
+                let entry = |(text, value)| (Key { line, text }, Self::from_json(value, line));
+                Value::Mapping(entries.into_iter().map(entry).collect())
+            }
+            scalar => Value::Scalar(scalar),
+        };
+        Self { line, value }
+    }
+
     /// The first value under a key.
     pub(crate) fn get(&self, key: &str) -> Option<&Node> {
         self.entries().iter().find(|(k, _)| k.text == key).map(|(_, value)| value)

@@ -1,10 +1,9 @@
 //! Stage 1. A connection is accepted: its addresses are read from the socket, and it is counted
 //! against the limits.
 
-use std::cell::{Cell, RefMut};
-use std::collections::HashMap;
+use std::cell::Cell;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
@@ -24,6 +23,7 @@ use crate::connection;
 use crate::flow::Flow;
 use crate::limits::Limits;
 use crate::live::Registered;
+use crate::stats::{Counter, Stats};
 use crate::stream::{Stream, reset};
 use crate::sys;
 use crate::tcp::Tcp;
@@ -80,7 +80,7 @@ impl Carrier {
     }
 
     /// Whose memory the streams use.
-    pub(crate) fn payer(&self) -> Option<Rc<Account>> {
+    pub(crate) fn payer(&self) -> Rc<Account> {
         self.counted.payer()
     }
 }
@@ -173,10 +173,53 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
-/// What the connections and streams of one pod hold of a worker.
+/// Whose connections and streams have a share of a worker's in common, so that others find room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Holder {
+    /// A pod.
+    Pod(IpAddr),
+    /// Any other client, by its address; of IPv6 by its /64, which is what one host can have.
+    Client(IpAddr),
+}
+
+impl Holder {
+    fn of(worker: &Worker, client: IpAddr) -> Self {
+        match client {
+            pod if worker.view().workload(pod).is_some() => Self::Pod(pod),
+            IpAddr::V6(ip) => Self::Client(Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into()),
+            IpAddr::V4(_) => Self::Client(client),
+        }
+    }
+
+    /// How many connections and streams it may have.
+    fn connections(self, limits: &Limits) -> usize {
+        match self {
+            Self::Pod(_) => limits.connections_per_pod,
+            Self::Client(_) => limits.connections_per_client,
+        }
+    }
+
+    /// How many bytes of buffers.
+    fn buffered_bytes(self, limits: &Limits) -> usize {
+        match self {
+            Self::Pod(_) => limits.buffered_bytes_per_pod,
+            Self::Client(_) => limits.buffered_bytes_per_client,
+        }
+    }
+
+    /// What counts those that it was refused.
+    fn refused(self, stats: &Stats) -> &Counter {
+        match self {
+            Self::Pod(_) => &stats.limit_connections_per_pod,
+            Self::Client(_) => &stats.limit_connections_per_client,
+        }
+    }
+}
+
+/// What the connections and streams of one of them hold of a worker. Forgotten with the last of them.
 #[derive(Debug)]
-pub(crate) struct PodShare {
-    pod: IpAddr,
+pub(crate) struct Share {
+    holder: Holder,
     connections: Cell<usize>,
     memory: Rc<Account>,
 }
@@ -185,8 +228,7 @@ pub(crate) struct PodShare {
 /// like a connection, as it may need one of its own to an endpoint.
 pub(crate) struct Counted {
     worker: Rc<Worker>,
-    /// Its pod's, if it has one.
-    share: Option<Rc<PodShare>>,
+    share: Rc<Share>,
     is_stream: bool,
     counts: Cell<bool>,
 }
@@ -195,14 +237,12 @@ impl Counted {
     /// A connection. `None` when a limit is reached.
     fn new(worker: &Rc<Worker>, client: IpAddr) -> Option<Rc<Self>> {
         let (limits, workers) = (&worker.config.limits, worker.config.workers);
-        let share = worker.view().workload(client).map(|_| {
-            let mut per_pod: RefMut<'_, HashMap<_, _>> = worker.per_pod.borrow_mut();
-            let share = per_pod.entry(client).or_insert_with(|| {
-                let bytes = Limits::share(limits.buffered_bytes_per_pod, workers);
-                let memory = Account::new(bytes, &worker.stats);
-                Rc::new(PodShare { pod: client, connections: Cell::new(0), memory })
-            });
-            share.clone()
+        let holder = Holder::of(worker, client);
+        let known = worker.shares.borrow().get(&holder).cloned();
+        let share = known.unwrap_or_else(|| {
+            let bytes = Limits::share(holder.buffered_bytes(limits), workers);
+            let memory = Account::new(bytes, &worker.stats);
+            Rc::new(Share { holder, connections: Cell::new(0), memory })
         });
         Self::begin(worker, share, false)
     }
@@ -212,7 +252,7 @@ impl Counted {
         Self::begin(&self.worker, self.share.clone(), true)
     }
 
-    fn begin(worker: &Rc<Worker>, share: Option<Rc<PodShare>>, is_stream: bool) -> Option<Rc<Self>> {
+    fn begin(worker: &Rc<Worker>, share: Rc<Share>, is_stream: bool) -> Option<Rc<Self>> {
         let counted = Self { worker: worker.clone(), share, is_stream, counts: Cell::new(false) };
         counted.resume().then(|| Rc::new(counted))
     }
@@ -226,13 +266,15 @@ impl Counted {
             stats.limit_connections.add();
             return false;
         }
-        if let Some(share) = &self.share {
-            if share.connections.get() >= Limits::share(limits.connections_per_pod, workers) {
-                stats.limit_connections_per_pod.add();
-                return false;
-            }
-            share.connections.set(share.connections.get() + 1);
+        let (share, count) = (&self.share, self.share.connections.get());
+        if count >= Limits::share(share.holder.connections(limits), workers) {
+            share.holder.refused(stats).add();
+            return false;
         }
+        if count == 0 {
+            worker.shares.borrow_mut().insert(share.holder, share.clone());
+        }
+        share.connections.set(count + 1);
         if self.is_stream {
             stats.streams_open.add()
         } else {
@@ -253,16 +295,16 @@ impl Counted {
         } else {
             stats.open.sub()
         }
-        let Some(share) = &self.share else { return };
+        let share = &self.share;
         share.connections.set(share.connections.get() - 1);
         if share.connections.get() == 0 {
-            self.worker.per_pod.borrow_mut().remove(&share.pod);
+            self.worker.shares.borrow_mut().remove(&share.holder);
         }
     }
 
     /// Whose memory it uses.
-    fn payer(&self) -> Option<Rc<Account>> {
-        self.share.as_ref().map(|share| share.memory.clone())
+    fn payer(&self) -> Rc<Account> {
+        self.share.memory.clone()
     }
 }
 

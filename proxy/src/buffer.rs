@@ -17,10 +17,10 @@ const KEPT_BULK: usize = 32;
 
 tokio::task_local! {
     /// Who pays for the buffers that a task makes.
-    static PAYER: Option<Rc<Account>>;
+    static PAYER: Rc<Account>;
 }
 
-/// The memory that buffers of one pod's connections hold, and how much they may.
+/// The memory that buffers of one pod's or client's connections hold, and how much they may.
 #[derive(Debug)]
 pub(crate) struct Account {
     held: Cell<usize>,
@@ -36,16 +36,13 @@ impl Account {
 
     /// Runs a connection's task; all buffers that it makes are on this account. No `async fn`, which
     /// would have room for the task several times over.
-    pub(crate) fn pays<T>(
-        account: Option<Rc<Self>>,
-        task: impl Future<Output = T>,
-    ) -> impl Future<Output = T> {
+    pub(crate) fn pays<T>(account: Rc<Self>, task: impl Future<Output = T>) -> impl Future<Output = T> {
         PAYER.scope(account, task)
     }
 
     /// That of the task that asks.
     fn own() -> Option<Rc<Self>> {
-        PAYER.try_with(Option::clone).ok().flatten()
+        PAYER.try_with(Rc::clone).ok()
     }
 
     fn has(&self, more: usize) -> bool {

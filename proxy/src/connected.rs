@@ -17,7 +17,7 @@ use crate::worker::Worker;
 pub(crate) struct Connected {
     pub(crate) permitted: Permitted,
     pub(crate) upstream: Upstream,
-    /// What is left of the time that the route allows.
+    /// What is left of the time that the route and the client allow.
     pub(crate) deadline: Deadline,
     /// Counts it at the endpoint.
     pub(crate) load: Load,
@@ -34,6 +34,9 @@ impl Permitted {
         fresh: bool,
         mut deadline: Deadline,
     ) -> Result<Connected, Refusal> {
+        if deadline.had_passed() {
+            return Err(Refusal::new(504, deadline.count(&worker.stats)));
+        }
         let load = self.target().load();
         match self.upstream(worker, fresh, &mut deadline).await {
             Some(Ok(upstream)) => Ok(Connected { permitted: self, upstream, deadline, load }),
@@ -55,14 +58,17 @@ impl Permitted {
                 Err(Refusal::unreachable(reason).unsent(unsent))
             }
             None => {
-                deadline.count(&worker.stats);
-                worker.resilience.failed(self.target(), worker.clock.coarse());
-                Err(Refusal::new(504, FlowReason::RouteTimeout).unsent(Unsent::Late(self.endpoint())))
+                let reason = deadline.count(&worker.stats);
+                // A client may be in more of a hurry than any endpoint can be.
+                if reason == FlowReason::RouteTimeout {
+                    worker.resilience.failed(self.target(), worker.clock.coarse());
+                }
+                Err(Refusal::new(504, reason).unsent(Unsent::Late(self.endpoint())))
             }
         }
     }
 
-    /// `None`: the route's time is over.
+    /// `None`: the time is over.
     async fn upstream(
         &self,
         worker: &Rc<Worker>,

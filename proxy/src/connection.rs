@@ -72,6 +72,8 @@ async fn connect(
         let parsed = Parsed::of(message, flow);
         let routed = parsed.route(&context, flow)?;
         tries.route(routed.route, flow.since);
+        let timeout = about.ask.and_then(|ask| ask.timeout);
+        timeout.iter().for_each(|timeout| tries.bound(about.since + *timeout));
         about.cors = routed.cors();
         let flow = about.flow(&worker, ends);
         let picked = routed.pick(&context, flow);
@@ -87,7 +89,7 @@ async fn connect(
             about.tee.keep(replays(tries, &permitted));
         }
         let elapsed = || Duration::from_nanos(worker.clock.now().since(about.since));
-        let deadline = Deadline::new(permitted.timeouts(), elapsed);
+        let deadline = Deadline::new(permitted.timeouts(), timeout, elapsed);
         (permitted, deadline)
     };
     permitted.connect(&worker, tries.fresh, deadline).await
@@ -227,6 +229,7 @@ async fn exchange(
         Err(end) => end,
     };
     let again = exchange.grants(&end);
+    let trailers = exchange.trailers(&end);
     let left = exchange.finish(&end, again);
     let flow = about.flow(&worker, &ends);
     match end {
@@ -245,8 +248,13 @@ async fn exchange(
             return Ok(Box::pin(tunnel(client, about, &mut upstream.stream, held, still)).await);
         }
         End::Unsent => {
-            let is_refused = upstream.stream.is_unprocessed();
-            let unsent = if is_refused { Unsent::Unprocessed } else { Unsent::Stale };
+            let unsent = if upstream.stream.is_left_out() {
+                Unsent::LeftOut
+            } else if upstream.stream.is_unprocessed() {
+                Unsent::Unprocessed
+            } else {
+                Unsent::Stale
+            };
             return Err(Refusal::new(502, FlowReason::UpstreamFailed).unsent(unsent));
         }
         End::Again { keeps_upstream } => {
@@ -258,7 +266,9 @@ async fn exchange(
         End::Failed { status, reason } if again => return Err(Refusal::new(status, reason)),
         End::Failed { status: 0, reason } => {
             flow.end(FlowVerdict::Failed, reason);
-            client.stream().reset_like(&upstream.stream);
+            if trailers.is_none() {
+                client.stream().reset_like(&upstream.stream);
+            }
         }
         End::Failed { status, reason } => {
             let refusal = Refusal::new(status, reason);
@@ -269,7 +279,8 @@ async fn exchange(
         End::ClientGone => flow.end(FlowVerdict::Failed, FlowReason::ClientGone),
         End::Revoked(denial) => flow.revoke(&denial),
     }
-    Ok(Next::Reset)
+    let has_ended = trailers.is_some_and(|trailers| client.stream().end_call(&trailers.fields()));
+    Ok(if has_ended { Next::Close } else { Next::Reset })
 }
 
 /// Serves a connection that is not looked into. The endpoint is connected to before anything is

@@ -4,11 +4,14 @@ mod body;
 mod deadline;
 mod download;
 mod exchange;
+mod pace;
 mod upload;
 
 pub(crate) use body::Body;
 pub(crate) use deadline::Deadline;
 pub(crate) use exchange::{End, Exchange, Sending};
+
+use std::time::Duration;
 
 use codec::http1::{Asked, Framing, RequestHead, Version};
 
@@ -34,6 +37,8 @@ pub(crate) struct Ask {
     pub(crate) expects: bool,
     /// It is a gRPC call.
     pub(crate) is_grpc: bool,
+    /// The time that the client of a gRPC call allows it.
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl Ask {
@@ -48,6 +53,7 @@ impl Ask {
     }
 
     pub(crate) fn of(head: &RequestHead<'_, '_>) -> Self {
+        let is_grpc = grpc::is_call(head);
         Self {
             head_len: head.head_len,
             framing: head.framing,
@@ -59,7 +65,8 @@ impl Ask {
                 && matches!(head.framing, Framing::None | Framing::Length(0)),
             upgrades: head.upgrade.is_some_and(|name| name.eq_ignore_ascii_case("websocket")),
             expects: head.expect_continue,
-            is_grpc: grpc::is_call(head),
+            is_grpc,
+            timeout: if is_grpc { grpc::timeout(head) } else { None },
         }
     }
 }

@@ -50,6 +50,6 @@ mod upstream;
 mod worker;
 
 pub use config::{Config, Listener, ListenerKind};
-pub use limits::Limits;
+pub use limits::{Limit, Limits, Unit};
 pub use server::{Proxy, StartError};
 pub use stats::{Stats, Totals};

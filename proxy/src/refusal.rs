@@ -40,6 +40,8 @@ pub(crate) enum Unsent {
     Stale,
     /// The endpoint said that it has not looked at it: it refused the stream, or is about to leave.
     Unprocessed,
+    /// The same of one that left after it had taken others: a matter of luck, and of another try.
+    LeftOut,
 }
 
 impl Refusal {
@@ -110,6 +112,7 @@ impl Refusal {
             (_, FlowReason::ConnectFailed) => "The endpoint does not accept connections\r\n",
             (_, FlowReason::Overloaded) => "The service is overloaded\r\n",
             (_, FlowReason::UpstreamFailed) => "The endpoint gave no valid response\r\n",
+            (_, FlowReason::DeadlineExceeded) => "The deadline of the call has passed\r\n",
             (504, _) => "The endpoint took too long to answer\r\n",
             _ => "",
         }

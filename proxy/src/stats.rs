@@ -108,7 +108,9 @@ counters! {
     limit_connections,
     /// Connections and HTTP/2 streams refused because their pod has as many as it may.
     limit_connections_per_pod,
-    /// Reads given up because the buffers of one pod's connections are full; each ends its connection or stream.
+    /// Connections and HTTP/2 streams refused because their client, which is no pod, has as many as it may.
+    limit_connections_per_client,
+    /// Reads given up because the buffers of one pod's or client's connections are full; each ends its connection or stream.
     limit_buffered,
     /// Heads with too many bytes or fields, or too long a target.
     limit_head,
@@ -152,6 +154,8 @@ counters! {
     route_request_timeouts,
     /// Tries that took longer than their route allows for one.
     route_try_timeouts,
+    /// gRPC calls that took longer than their client allows (grpc-timeout).
+    grpc_deadlines,
     /// Requests refused because their Service has as many under way as it may.
     breaker_requests,
     /// Requests refused because their Service or its endpoints are at their limits.
@@ -172,6 +176,8 @@ counters! {
     datagrams_lost,
     /// Upstream connections closed because enough are idle.
     limit_idle_upstream,
+    /// Idle HTTP/2 connections to endpoints closed because enough are there, and requests refused because their endpoint has as many as it may.
+    limit_http2_connections,
     /// Header lists in HTTP/2 with too many bytes.
     limit_http2_header_list_bytes,
     /// Header lists in HTTP/2 with too many fields.

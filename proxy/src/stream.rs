@@ -146,6 +146,15 @@ impl Stream {
         }
     }
 
+    /// Bytes that the peer's kernel has acknowledged; 0 if it cannot be told, as of one stream of many.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        match self {
+            Self::Tcp(stream) => stream.acknowledged(),
+            Self::Tls(stream) => stream.acknowledged(),
+            Self::Http2(_) => 0,
+        }
+    }
+
     /// Whether what was written is known not to have reached the application at the other end.
     pub(crate) fn is_unprocessed(&self) -> bool {
         match self {
@@ -154,11 +163,25 @@ impl Stream {
         }
     }
 
+    /// Whether that is as the endpoint left after it had taken others.
+    pub(crate) fn is_left_out(&self) -> bool {
+        matches!(self, Self::Http2(stream) if stream.is_left_out())
+    }
+
     /// How a gRPC call ended, if trailers of HTTP/2 said so.
     pub(crate) fn call_ended(&self) -> Option<grpc::Ended> {
         match self {
             Self::Tcp(_) | Self::Tls(_) => None,
             Self::Http2(stream) => stream.call_ended(),
+        }
+    }
+
+    /// Ends the answer to a gRPC call by these trailers in the place of what is left of it; false where they
+    /// cannot be said.
+    pub(crate) fn end_call(&mut self, trailers: &[(&str, &[u8])]) -> bool {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => false,
+            Self::Http2(stream) => stream.end_call(trailers),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::TcpListener;
+use std::os::fd::{AsFd, AsRawFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -40,6 +41,24 @@ pub(crate) fn watch(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
     // what holds it here lends it for reading alone.
     Ok(unsafe { AsyncFd::register_with_interest(listener, Interest::READABLE) }?)
 }
+
+/// Bytes of a TCP socket that its peer's kernel has acknowledged, ever.
+pub(crate) fn acknowledged(socket: impl AsFd) -> io::Result<u64> {
+    let mut info = [0_u8; INFO_BYTES];
+    let mut length = libc::socklen_t::try_from(INFO_BYTES).map_err(io::Error::other)?;
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: `info` is valid for writes of `length` bytes, and `length` of a socklen_t.
+    let code = unsafe {
+        libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut length)
+    };
+    if code != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    info.last_chunk().map(|bytes| u64::from_ne_bytes(*bytes)).ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+/// `struct tcp_info` of linux/tcp.h up to and with `tcpi_bytes_acked`, which libc's does not have.
+const INFO_BYTES: usize = 128;
 
 #[cfg(test)]
 mod tests;

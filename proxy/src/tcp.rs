@@ -15,6 +15,7 @@ use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
 use tokio::net::TcpStream;
 
 use crate::stream::{is_quiet, is_quiet_for_kernel, reset};
+use crate::sys;
 
 /// See the module.
 #[derive(Debug)]
@@ -138,6 +139,16 @@ impl Tcp {
             Self::Watched(stream) => is_quiet_for_kernel(stream),
             Self::Lost => false,
         }
+    }
+
+    /// Bytes that the peer's kernel has acknowledged; 0 if it cannot be told.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        match self {
+            Self::New(stream, _) => sys::acknowledged(stream),
+            Self::Watched(stream) => sys::acknowledged(stream),
+            Self::Lost => return 0,
+        }
+        .unwrap_or_default()
     }
 
     /// Whether nothing is unread, the end of the stream apart.

@@ -13,6 +13,7 @@
 mod configs;
 mod enter;
 mod origin;
+mod seldom;
 mod stream;
 
 use std::sync::Arc;

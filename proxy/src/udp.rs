@@ -120,7 +120,7 @@ impl Flows {
                 tracing::debug!("no socket for datagrams {what}: {error}");
                 Refusal::new(0, FlowReason::ConnectFailed)
             };
-            let upstream = worker.upstreams.datagrams(permitted.key());
+            let upstream = worker.upstreams.datagrams(worker, permitted.key());
             let upstream = upstream.map_err(|error| failed(error, format!("to {}", permitted.endpoint())))?;
             let answers = self.replies.from(local, worker.config.transparent);
             let answers = answers.map_err(|error| failed(error, format!("from {local}")))?;

@@ -14,6 +14,7 @@ use std::task::Poll;
 
 use model::address::EndpointAddr;
 use model::flow::HttpVersion;
+use model::workload::Protocol;
 
 use crate::clock::Moment;
 use crate::config::Config;
@@ -53,6 +54,8 @@ pub(crate) struct Upstreams {
     slots: RefCell<HashMap<Key, Rc<Slot>>>,
     shared: RefCell<HashMap<Key, Rc<Shared>>>,
     idle: Rc<Cell<usize>>,
+    /// Connections of HTTP/2, open or being opened.
+    http2: Rc<Cell<usize>>,
     ports: Ports,
     next_sweep: Cell<Moment>,
 }
@@ -73,7 +76,7 @@ pub(crate) enum Chance {
     Stream(Upstream),
     /// Open a connection.
     Open(Opening),
-    /// Nothing: as many wait for a connection as may.
+    /// Nothing: as many wait for a connection as may, or there are as many of its key as may be.
     Full,
 }
 
@@ -98,6 +101,7 @@ impl Upstreams {
             slots: RefCell::default(),
             shared: RefCell::default(),
             idle: Rc::default(),
+            http2: Rc::default(),
             ports: Ports::new(Config::SOURCE_PORTS, seed),
             next_sweep: Cell::new(Moment::default()),
         }
@@ -144,6 +148,26 @@ impl Upstreams {
         })
     }
 
+    /// The count of connections of HTTP/2, to which another is about to be added: idle ones make way.
+    pub(crate) fn another_http2(&self) -> &Rc<Cell<usize>> {
+        if self.http2.get() >= self.config.limits.http2_connections {
+            // One more than is added, so that their number goes down again.
+            self.evict_http2(2);
+        }
+        &self.http2
+    }
+
+    fn evict_http2(&self, count: usize) {
+        let mut left = count;
+        for shared in self.shared.borrow().values() {
+            if left == 0 {
+                break;
+            }
+            left -= shared.evict(left);
+        }
+        self.stats.limit_http2_connections.add_many((count - left) as u64);
+    }
+
     /// Opens a connection. `opening`: it is for HTTP/2, and others wait for it.
     ///
     /// # Errors
@@ -173,7 +197,11 @@ impl Upstreams {
     }
 
     async fn connect(&self, worker: &Worker, key: Key) -> std::io::Result<Stream> {
-        let stream = dial(&self.config, &self.ports, key).await.inspect_err(|error| {
+        if worker.view().gateway(key.endpoint.0).is_some() {
+            return Err(to_itself());
+        }
+        let now = worker.clock.coarse();
+        let stream = dial(&self.config, &self.ports, key, now).await.inspect_err(|error| {
             if error.kind() == std::io::ErrorKind::TimedOut {
                 self.stats.limit_connect_timeout.add();
             }
@@ -191,8 +219,11 @@ impl Upstreams {
     /// Opens a socket for a flow of datagrams to an endpoint.
     ///
     /// # Errors
-    /// What the kernel says.
-    pub(crate) fn datagrams(&self, key: Key) -> std::io::Result<tokio::net::UdpSocket> {
+    /// What the kernel says, or the endpoint is a Gateway of ours.
+    pub(crate) fn datagrams(&self, worker: &Worker, key: Key) -> std::io::Result<tokio::net::UdpSocket> {
+        if worker.view().gateway_of(key.endpoint.0, Protocol::Udp).is_some() {
+            return Err(to_itself());
+        }
         datagrams::open(&self.config, &self.ports, key)
     }
 
@@ -240,9 +271,16 @@ impl Upstreams {
             slot.sweep(now, timeout);
             slot.len() > 0 || Rc::strong_count(slot) > 1
         });
+        self.evict_http2(self.http2.get().saturating_sub(self.config.limits.http2_connections));
         self.shared.borrow_mut().retain(|_, shared| {
             let is_empty = shared.sweep(now, timeout);
             !is_empty || Rc::strong_count(shared) > 1
         });
     }
+}
+
+/// Why an endpoint that is a Gateway of our own is not connected to: what is sent there would come back
+/// to us, and leave again, until nothing is left of us.
+fn to_itself() -> std::io::Error {
+    std::io::Error::other("the endpoint is a Gateway of this node")
 }

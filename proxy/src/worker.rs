@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::accepted::{self, PodShare};
+use crate::accepted::{self, Holder, Share};
 use crate::buffer::{Buffers, Spares};
 use crate::clock::Clock;
 use crate::config::{Config, Listener, ListenerKind};
@@ -70,7 +70,7 @@ pub(crate) struct Worker {
     pub(crate) spares: Spares,
     pub(crate) upstreams: Upstreams,
     pub(crate) resilience: Resilience,
-    pub(crate) per_pod: RefCell<HashMap<IpAddr, Rc<PodShare>>>,
+    pub(crate) shares: RefCell<HashMap<Holder, Rc<Share>>>,
     pub(crate) mirrors: Cell<usize>,
     pub(crate) tls: tls::Configs,
     /// Handshakes with clients under way.
@@ -98,7 +98,7 @@ impl Worker {
             spares: Spares::default(),
             upstreams: Upstreams::new(&setup.config, &setup.stats, seed),
             resilience: Resilience::new(&setup.config, &setup.stats),
-            per_pod: RefCell::default(),
+            shares: RefCell::default(),
             mirrors: Cell::new(0),
             tls: tls::Configs::new(setup.tls.clone()),
             handshakes: Cell::new(0),

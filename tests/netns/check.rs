@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use tests::objects::{documents, gateway, service};
 use tests::weir::binary;
 
 use crate::world::GET_PUBLIC;
@@ -36,7 +37,7 @@ fn problems_name_file_line_object_and_field() {
     let unread = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: d}\n";
     // Name, file, flags, whether it passes, what is said.
     type Row<'a> = (&'a str, &'a str, &'a [&'a str], bool, &'a [&'a str]);
-    let table: [Row<'_>; 7] = [
+    let table: [Row<'_>; 10] = [
         ("good", GET_PUBLIC, &[], true, &["0 errors, 0 warnings"]),
         (
             "field",
@@ -65,6 +66,23 @@ fn problems_name_file_line_object_and_field() {
         ),
         ("kind", unread, &[], true, &["warning: ", "Deployment", "0 errors, 1 warning"]),
         ("strict", unread, &["--strict"], false, &["error: ", "Deployment", "1 error, 0 warnings"]),
+        ("empty", "", &[], true, &["0 objects read", "0 errors, 0 warnings"]),
+        (
+            "node",
+            ON_NODE,
+            &["--node", "nope"],
+            false,
+            &["1 object read", "error: --node nope: there is no Node of this name", "did you mean n1?"],
+        ),
+        (
+            "class",
+            ANOTHERS,
+            &["--strict"],
+            false,
+            &[
+                "Gateway default/edge: spec.gatewayClassName: GatewayClass weir has controllerName weir.dev/gatewayy",
+            ],
+        ),
         (
             "budget",
             STICKY,
@@ -114,6 +132,37 @@ fn explain_answers_from_files() {
     assert!(String::from_utf8_lossy(&nobody.stderr).contains("nobody"));
 }
 
+/// A Gateway of UDP on 53 and 54, of which the first has a route, and of HTTP on 80.
+#[test]
+fn explain_answers_for_udp_gateways() {
+    let udp = "  - {name: dns, protocol: UDP, port: 53}\n  - {name: none, protocol: UDP, port: 54}\n";
+    let route = "apiVersion: gateway.networking.k8s.io/v1\nkind: UDPRoute\nmetadata: {name: names, namespace: default}\n\
+                 spec:\n  parentRefs: [{name: edge, sectionName: dns}]\n  rules: [{backendRefs: [{name: dns, port: 53}]}]\n";
+    let dns = service("dns", &["10.96.0.53"], 53, &[([10, 0, 0, 9].into(), 5353)]).replace("TCP", "UDP");
+    let objects = documents(&[gateway("edge", 80, &["10.1.2.3"]) + udp, route.to_owned(), dns]);
+    let folder = Folder::new("explain-udp", &[("objects.yaml", &objects)]);
+    for (to, protocol, passes, said) in [
+        (
+            "default/edge:53",
+            "udp",
+            true,
+            &["UDPRoute default/names spec.rules[0]", "10.0.0.9:5353: allowed"][..],
+        ),
+        ("10.1.2.3:53", "udp", true, &["Gateway default/edge listener dns", "verdict  ALLOWED"]),
+        ("10.1.2.3:54", "udp", true, &["listener none", "FAILED: the datagrams are dropped: no route"]),
+        ("10.1.2.3:53", "tcp", false, &["answers on UDP only, not TCP"]),
+        ("10.1.2.3:80", "udp", false, &["answers on TCP only, not UDP"]),
+        ("default/edge", "udp", false, &["which port? It has 53, 54"]),
+    ] {
+        let output = folder.weir("explain", &["--from", "outside", "--to", to, "--protocol", protocol]);
+        assert_eq!(output.status.success(), passes, "{to} {protocol}: {output:?}");
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        for said in said {
+            assert!(text.contains(said), "{to} {protocol}: {said:?} is not in:\n{text}");
+        }
+    }
+}
+
 #[test]
 fn help_and_version_are_there() {
     for arguments in [&["--version"][..], &["--help"], &["run", "--help"], &["cleanup", "--help"]] {
@@ -123,6 +172,27 @@ fn help_and_version_are_there() {
     let wrong = Command::new(binary()).args(["run"]).output().unwrap();
     assert_eq!(wrong.status.code(), Some(2), "no PATH");
 }
+
+/// A pod on another node than is asked for.
+const ON_NODE: &str = r#"
+apiVersion: v1
+kind: Pod
+metadata: {name: api, namespace: default}
+spec: {nodeName: n1, containers: [{name: c, image: i}]}
+"#;
+
+/// A Gateway that nobody serves for a slip in the controller's name.
+const ANOTHERS: &str = r#"
+apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: {name: weir}
+spec: {controllerName: weir.dev/gatewayy}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: edge, namespace: default}
+spec: {gatewayClassName: weir, listeners: [{name: http, port: 80, protocol: HTTP}]}
+"#;
 
 /// A policy that asks for more than there is.
 const STICKY: &str = r#"

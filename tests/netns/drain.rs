@@ -10,8 +10,9 @@ use tests::certificate::Certificate;
 use tests::client::{Client, curl};
 use tests::lab::{NODE, NODE_V4};
 use tests::objects::{documents, gateway, service};
-use tests::{Weir, h2, until};
+use tests::{Act, Weir, h2, until};
 
+use crate::fleet::{Fleet, endpoint, fleet, route};
 use crate::held::{Place, Streams};
 use crate::http2::ROUTE;
 use crate::tls::https;
@@ -116,6 +117,32 @@ fn endpoints_are_told() {
     assert!(weir.stop(Signal::TERM).success());
     until("the endpoint to have read it", || (!endpoint.goodbyes().is_empty()).then_some(()));
     assert_eq!(endpoint.goodbyes(), [h2::code::NO_ERROR]);
+}
+
+/// Nothing was sent to an endpoint that refuses the connection: the proxy's end is no reason to fail
+/// what another endpoint can answer.
+#[test]
+fn a_refused_connect_is_tried_elsewhere() {
+    needs_lab!();
+    let world = World::new();
+    let good = endpoint(&world, 81, Act::Status(200));
+    // Of two requests in turn one is for port 9, where nobody listens.
+    let service = fleet("s", &world.api, &[81, 9], &[("load-balancing", "round-robin")]);
+    let objects = [service, route("r", &["backendRefs: [{name: s, port: 80}]"])];
+    let mut fleet = Fleet::start(world, &objects);
+    let mut silent = [fleet.client(), fleet.client()];
+    let mut idle = h2::Client::connect(&fleet.world.frontend, (NODE_V4, 8080).into()).unwrap();
+    until("all to be accepted", || (weir_connections(&fleet.world)? == 3).then_some(()));
+    Weir::signal(fleet.weir.supervisor(), Signal::TERM);
+    assert_eq!(idle.end().unwrap(), Some(h2::code::NO_ERROR), "the worker drains");
+    for client in &mut silent {
+        let answer = client.get("/").unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+    }
+    assert_eq!(good.count(), 2);
+    assert_eq!(fleet.metric("weir_retries_total"), 1);
+    drop(silent);
+    assert!(fleet.weir.wait().success());
 }
 
 /// A connection that the old proxy has accepted is its own to serve, also if its client says the

@@ -6,16 +6,19 @@ mod frames;
 mod headers;
 mod http1;
 mod others;
+mod shared;
+mod shares;
 mod slow;
 mod streams;
 mod watch;
 
 use tests::h2::{self, Endpoint};
-use tests::lab::NODE_V4;
+use tests::lab::{NODE, NODE_V4};
 use tests::objects::{documents, gateway, service};
 use tests::observe::Metrics;
 use tests::{Recorder, Weir};
 
+use crate::fleet::h2c;
 use crate::world::World;
 use watch::Watch;
 
@@ -28,22 +31,25 @@ struct Site {
 
 impl Site {
     fn start() -> Self {
+        Self::start_with(&["--node", NODE])
+    }
+
+    /// With these flags of `weir run`.
+    fn start_with(flags: &[&str]) -> Self {
         let world = World::new();
         let at = |port| [(world.api.v4.into(), port)];
-        let h2c = service("h2", &["10.96.0.2"], 80, &at(82))
-            .replace("protocol: TCP}", "protocol: TCP, appProtocol: kubernetes.io/h2c}");
         world.lab.write(
             "pods.yaml",
             &documents(&[
                 world.pods(),
                 gateway("web", 8080, &[]),
                 service("api", &["10.96.0.1"], 80, &at(80)),
-                h2c,
+                h2c(&service("h2", &["10.96.0.2"], 80, &at(82))),
                 service("script", &["10.96.0.3"], 80, &at(81)),
                 ROUTES.into(),
             ]),
         );
-        Self { weir: Weir::start(&world.lab), world }
+        Self { weir: Weir::start_with(&world.lab, flags), world }
     }
 
     fn address() -> std::net::SocketAddr {

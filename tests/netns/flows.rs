@@ -1,7 +1,9 @@
 //! Flow records on standard output.
 
+use std::fs;
 use std::process::{Command, Stdio};
 
+use rustix::process::Pid;
 use tests::client::Client;
 use tests::lab::NODE;
 use tests::{Lab, Weir, until};
@@ -52,6 +54,37 @@ fn a_reader_that_went_away_stalls_nobody() {
     assert!(weir.try_wait().unwrap().is_none());
     weir.kill().unwrap();
     weir.wait().unwrap();
+}
+
+/// The threads of a process by name, and their niceness (proc_pid_stat(5), field 19).
+fn threads(process: Pid) -> Vec<(String, i64)> {
+    let folder = format!("/proc/{}/task", process.as_raw_nonzero());
+    let tasks = fs::read_dir(folder).unwrap();
+    let stats = tasks.map(|task| fs::read_to_string(task.unwrap().path().join("stat")).unwrap());
+    let named = stats.map(|stat| {
+        let (before, after) = stat.rsplit_once(')').unwrap();
+        let name = before.split_once('(').unwrap().1.to_owned();
+        // The state, the first behind the name, is field 3.
+        (name, after.split_whitespace().nth(19 - 3).unwrap().parse().unwrap())
+    });
+    named.collect()
+}
+
+/// Where all share a processor, an answer does not wait for a record.
+#[test]
+fn threads_of_records_make_way_for_workers() {
+    needs_lab!();
+    let world = World::policed();
+    let weir = Weir::start(&world.lab);
+    let proxy = weir.proxy().unwrap();
+    until("threads of records to be nicer than workers", || {
+        let threads = threads(proxy);
+        let least = |name: &str| {
+            threads.iter().filter(|(thread, _)| thread.starts_with(name)).map(|(_, nice)| *nice).min()
+        };
+        let worker = least("weir-worker")?;
+        (least("flows")? > worker && least("flow-printer")? > worker).then_some(())
+    });
 }
 
 #[test]

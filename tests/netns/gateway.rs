@@ -11,13 +11,7 @@ use crate::world::World;
 fn with_gateway() -> (World, Host) {
     let mut world = World::new();
     let outside = world.lab.outside("outside");
-    let objects = documents(&[
-        world.pods(),
-        gateway("web", 8080, &[]),
-        service("api", &["10.96.0.1"], 80, &[(world.api.v4.into(), 80)]),
-        ROUTE.into(),
-    ]);
-    world.lab.write("pods.yaml", &objects);
+    world.write_gateway("/a", 80);
     (world, outside)
 }
 
@@ -133,17 +127,6 @@ fn without_redirection_the_gateways_still_serve() {
     assert!(weir.log().contains("--no-redirect"), "says in a line what is missing:\n{}", weir.log());
     assert_eq!(world.backend.last().peer.ip().to_string(), "169.254.1.1", "the node's own");
 }
-
-const ROUTE: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: api, namespace: default}
-spec:
-  parentRefs: [{name: web}]
-  rules:
-  - matches: [{path: {type: PathPrefix, value: /a}}]
-    backendRefs: [{name: api, port: 80}]
-"#;
 
 const FRONTEND_ONLY: &str = r#"
 apiVersion: cilium.io/v2

@@ -1,6 +1,8 @@
 //! gRPC with clients and servers that others wrote: grpc-js on both sides, and grpcurl, which is grpc-go.
 
 mod calls;
+mod deadlines;
+mod failures;
 mod policy;
 mod routes;
 mod streams;
@@ -15,6 +17,7 @@ use tests::lab::NODE_V4;
 use tests::objects::{documents, gateway, pod, service};
 use tests::{Driver, Host, Lab, Peer, Weir, until};
 
+use crate::fleet::h2c;
 use crate::tls::https;
 use crate::world::World;
 
@@ -89,8 +92,7 @@ fn client(host: &Host, target: SocketAddr) -> Driver {
 
 /// A Service of HTTP/2 in the clear on 80 with the server of one pod.
 fn backend(name: &str, cluster_ip: &str, host: &Host) -> String {
-    let text = service(name, &[cluster_ip], 80, &[(host.v4.into(), PORT)]);
-    text.replace("protocol: TCP}", "protocol: TCP, appProtocol: kubernetes.io/h2c}")
+    h2c(&service(name, &[cluster_ip], 80, &[(host.v4.into(), PORT)]))
 }
 
 /// A GRPCRoute of these rules to Gateway `web`.

@@ -7,6 +7,7 @@ use tests::lab::NODE_V4;
 use tests::objects::{documents, gateway, pod, service};
 use tests::{Backend, Host, Peer, Weir, peer, until};
 
+use crate::fleet::h2c;
 use crate::world::{GET_PUBLIC, World};
 
 const PRIOR: &str = "--http2-prior-knowledge";
@@ -29,11 +30,6 @@ fn world() -> (World, Peer) {
         ]),
     );
     (world, h2)
-}
-
-/// The Service with `kubernetes.io/h2c` as what it speaks.
-fn h2c(service: &str) -> String {
-    service.replace("protocol: TCP}", "protocol: TCP, appProtocol: kubernetes.io/h2c}")
 }
 
 fn url(path: &str) -> String {

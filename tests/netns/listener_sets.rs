@@ -2,7 +2,7 @@
 
 use tests::client::{Client, curl};
 use tests::lab::NODE_V4;
-use tests::objects::{documents, gateway, service};
+use tests::objects::{documents, gateway, route, service};
 use tests::{Authority, Host, Peer, Weir, until};
 
 use crate::world::World;
@@ -30,6 +30,7 @@ fn world() -> (World, Authority) {
         service("calls", &["10.96.0.2"], 81, &endpoint(81))
             .replace("port: 81,", "appProtocol: kubernetes.io/h2c, port: 81,"),
         authority.issue(&["*.set.test"]).secret("set"),
+        route("own", "/own", "api"),
         ROUTES.into(),
     ];
     world.lab.write("objects.yaml", &documents(&objects));
@@ -68,10 +69,15 @@ fn a_set_comes_and_goes() {
     needs_lab!();
     let (world, _) = world();
     let weir = Weir::start(&world.lab);
-    let is = |status: u16| {
-        until(&format!("the set's port to answer {status}"), || {
-            (get(&world.frontend, "http://a.set.test:8090/set", &[]).0 == status).then_some(())
+    let answers = |url: &str, status: u16| {
+        until(&format!("{url} to answer {status}"), || {
+            (get(&world.frontend, url, &["-k"]).0 == status).then_some(())
         });
+    };
+    let is = |status| answers("http://a.set.test:8090/set", status);
+    let says = |wanted: &str| {
+        let problems = weir.ask("problems").unwrap();
+        assert!(problems.contains(wanted), "{wanted:?} is not in:\n{problems}");
     };
     is(200);
     let mut held = Client::connect(&world.frontend, (NODE_V4, 8080).into()).unwrap();
@@ -79,13 +85,8 @@ fn a_set_comes_and_goes() {
     serves();
     world.lab.write("gateway.yaml", &web("None"));
     is(0);
-    let problems = weir.ask("problems").unwrap();
-    for wanted in [
-        "ListenerSet default/team: spec.parentRef: Gateway default/web lets no ListenerSets",
-        "HTTPRoute default/set: spec.parentRefs[0]: ListenerSet default/team is not attached",
-    ] {
-        assert!(problems.contains(wanted), "{wanted:?} is not in:\n{problems}");
-    }
+    says("ListenerSet default/team: spec.parentRef: Gateway default/web lets no ListenerSets");
+    says("HTTPRoute default/set: spec.parentRefs[0]: ListenerSet default/team is not attached");
     serves();
     world.lab.write("gateway.yaml", &web("Same"));
     is(200);
@@ -95,16 +96,11 @@ fn a_set_comes_and_goes() {
         &SET.replace("port: 8090", "port: 8080").replace("hostname: '*.set.test', port: 8080", "port: 8080"),
     );
     is(0);
-    let problems = weir.ask("problems").unwrap();
-    let wanted =
-        "ListenerSet default/team: spec.listeners[0].hostname: the Gateway has this port and hostname";
-    assert!(problems.contains(wanted), "{wanted:?} is not in:\n{problems}");
+    says("ListenerSet default/team: spec.listeners[0].hostname: the Gateway has this port and hostname");
     serves();
     assert_eq!(get(&world.frontend, "http://own.test:8080/set", &[]).0, 404);
     std::fs::remove_file(world.lab.config().join("set.yaml")).unwrap();
-    until("the set's other port to be closed", || {
-        (get(&world.frontend, "https://a.set.test:8443/set", &["-k"]).0 == 0).then_some(())
-    });
+    answers("https://a.set.test:8443/set", 0);
     serves();
 }
 
@@ -125,15 +121,6 @@ spec:
 "#;
 
 const ROUTES: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: own, namespace: default}
-spec:
-  parentRefs: [{name: web}]
-  rules:
-  - matches: [{path: {type: PathPrefix, value: /own}}]
-    backendRefs: [{name: api, port: 80}]
----
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
 metadata: {name: set, namespace: default}

@@ -25,7 +25,7 @@ fn request(world: &World, method: &str, path: &str, body: &str) -> std::io::Resu
     Ok((answer.status, answer.text()))
 }
 
-fn get(world: &World, path: &str) -> (u16, String) {
+pub(crate) fn get(world: &World, path: &str) -> (u16, String) {
     request(world, "GET", path, "").unwrap()
 }
 
@@ -128,6 +128,11 @@ fn the_log_level_changes_while_it_runs() {
     assert_eq!(get(&world, "/log"), (200, "info".into()));
     let (status, said) = request(&world, "PUT", "/log", "loud").unwrap();
     assert_eq!(status, 400, "{said}");
+    let (status, said) = request(&world, "PUT", "/log", "prxy=debug").unwrap();
+    assert_eq!(
+        (status, said.as_str()),
+        (400, "there is no part \"prxy\"; there are config, proxy, redirect, weir")
+    );
     assert_eq!(request(&world, "PUT", "/log", "proxy=debug").unwrap(), (200, "info,proxy=debug".into()));
     // Nothing listens there: a failed connect is a line of the level debug.
     let closed = format!("connect to {}", world.api.at(81));
@@ -147,7 +152,9 @@ fn only_this_machine_may_look_inside() {
     let _weir = Weir::start_with(&world.lab, &["--node", NODE, "--admin", &format!("0.0.0.0:{PORT}")]);
     let ask =
         |path: &str| Client::connect(&outside, (NODE_V4, PORT).into()).unwrap().get(path).unwrap().status;
-    for (path, from_outside) in [("/ready", 200), ("/metrics", 200), ("/config", 403), ("/log", 403)] {
+    for (path, from_outside) in
+        [("/ready", 200), ("/metrics", 200), ("/config", 403), ("/problems", 403), ("/log", 403)]
+    {
         assert_eq!(until(path, || Some(ask(path))), from_outside, "{path}");
         assert_eq!(get(&world, path).0, 200, "{path}");
     }

@@ -8,7 +8,6 @@ mod table;
 use tests::client::Client;
 use tests::h2::{self, Endpoint, code};
 use tests::lab::NODE_V4;
-use tests::objects::{documents, gateway, service};
 use tests::{Recorder, Weir};
 
 use crate::world::World;
@@ -26,9 +25,7 @@ struct Site {
 impl Site {
     fn start(policy: &str) -> Self {
         let world = World::new();
-        let api = service("api", &["10.96.0.1"], 80, &[(world.api.v4.into(), 81)]);
-        let objects = [world.pods(), gateway("web", 8080, &[]), api, ROUTE.into()];
-        world.lab.write("pods.yaml", &documents(&objects));
+        world.write_gateway("/public", 81);
         world.lab.write("policy.yaml", policy);
         let plain = Recorder::new(&world.api.ns, world.api.at(81));
         let h2 = Endpoint::new(&world.api.ns, world.api.at(82));
@@ -218,15 +215,4 @@ spec:
     toPorts:
     - ports: [{port: "81", protocol: TCP}, {port: "82", protocol: TCP}]
       rules: {http: [{method: GET, path: "/public(/.*)?"}]}
-"#;
-
-const ROUTE: &str = r#"
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {name: public, namespace: default}
-spec:
-  parentRefs: [{name: web}]
-  rules:
-  - matches: [{path: {type: PathPrefix, value: /public}}]
-    backendRefs: [{name: api, port: 80}]
 "#;

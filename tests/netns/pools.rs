@@ -167,6 +167,19 @@ fn goaway_in_the_middle_of_a_load_fails_no_request() {
     assert!(report.opened >= 5000 / 400, "{report:?}");
 }
 
+/// The same with so many streams at once that a request is left out again and again: as long as the
+/// endpoint takes others, its turn comes.
+#[test]
+fn goaway_to_many_streams_at_once_fails_no_request() {
+    needs_lab!("node", "h2load");
+    for (streams, goaway) in [(40, 200), (100, 100), (100, 20)] {
+        let (fleet, mut server) = http2(&format!(r#"{{"streams": {streams}, "goaway": {goaway}}}"#), &[]);
+        load(&fleet, &["-c", "10", "-m", "40"], 3000);
+        let report = server.report();
+        assert_eq!(report.requests, 3000, "each was taken once: {report:?}");
+    }
+}
+
 /// What is under way when GOAWAY comes is finished, and what comes after takes another connection.
 #[test]
 fn goaway_lets_streams_finish() {

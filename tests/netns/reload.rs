@@ -10,6 +10,8 @@ use tests::{Backend, Weir, until};
 use crate::services::weights;
 use crate::world::World;
 
+mod hostile;
+
 /// 90 to 10 becomes 50 to 50 on the Service and on the Gateway without one failed request.
 #[test]
 fn the_split_changes_under_load_without_a_failed_request() {

@@ -15,6 +15,8 @@ use crate::held::{Place, Streams};
 use crate::lifecycle::under_load;
 use crate::world::World;
 
+mod last_good;
+
 const ROUTE: &str = r#"
 apiVersion: gateway.networking.k8s.io/v1
 kind: HTTPRoute
@@ -94,9 +96,10 @@ fn a_successor_that_cannot_start_changes_nothing() {
     let world = routed();
     let weir = Weir::start(&world.lab);
     let old = weir.proxy().unwrap();
-    // What cannot be read may be a policy: a proxy does not start on it, one that serves goes on.
-    world.lab.write("broken.yaml", "kind: CiliumNetworkPolicy\n  nonsense: [");
-    until("the problem", || weir.ask("problems").filter(|text| text.contains("broken.yaml")));
+    // A folder where it makes its mark.
+    let (lock, aside) = (world.lab.folder().join("state/proxy.lock"), world.lab.folder().join("aside"));
+    std::fs::rename(&lock, &aside).unwrap();
+    std::fs::create_dir(&lock).unwrap();
     Weir::signal(weir.supervisor(), Signal::USR2);
     weir.wait_log("the old proxy serves on");
     assert_eq!(weir.proxies(), [old]);
@@ -104,7 +107,8 @@ fn a_successor_that_cannot_start_changes_nothing() {
     assert_eq!(client.get("/").unwrap().status, 200);
     // It follows the files again.
     let before = weir.revision();
-    std::fs::remove_file(world.lab.config().join("broken.yaml")).unwrap();
+    std::fs::remove_dir(&lock).unwrap();
+    std::fs::rename(&aside, &lock).unwrap();
     world.lab.write("routes.yaml", &gateway("other", 8081, &[]));
     weir.wait_revision(before);
 }

@@ -14,6 +14,7 @@ use tests::lab::NODE_V4;
 use tests::objects::{documents, gateway, service};
 use tests::{Recorder, Weir, until};
 
+use crate::fleet::h2c;
 use crate::world::World;
 
 /// A Gateway on 8080 with routes for `/h1` and `/h2` alone, each to an endpoint that speaks that version.
@@ -36,15 +37,13 @@ impl Site {
     fn start() -> Self {
         let world = World::new();
         let at = |port| [(world.api.v4.into(), port)];
-        let h2c = service("h2", &["10.96.0.2"], 80, &at(82))
-            .replace("protocol: TCP}", "protocol: TCP, appProtocol: kubernetes.io/h2c}");
         world.lab.write(
             "pods.yaml",
             &documents(&[
                 world.pods(),
                 gateway("web", 8080, &[]),
                 service("h1", &["10.96.0.1"], 80, &at(81)),
-                h2c,
+                h2c(&service("h2", &["10.96.0.2"], 80, &at(82))),
                 ROUTES.into(),
             ]),
         );

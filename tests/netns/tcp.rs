@@ -137,7 +137,7 @@ fn without_an_endpoint_the_connection_ends_and_says_nothing() {
     });
 }
 
-const TCP_ROUTE: &str = r#"
+pub(crate) const TCP_ROUTE: &str = r#"
 apiVersion: gateway.networking.k8s.io/v1alpha2
 kind: TCPRoute
 metadata: {name: bytes, namespace: default}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use tests::lab::NODE_V4;
+use tests::lab::{NODE, NODE_V4};
 use tests::objects::{documents, gateway, pod, service};
 use tests::wait::PATIENCE;
 use tests::{Host, Weir, until};
@@ -95,6 +95,24 @@ fn ask_at(socket: &UdpSocket, to: SocketAddr, payload: &[u8]) -> String {
     let at = answer.iter().position(|byte| *byte == b' ').unwrap();
     assert!(&answer[at + 1..length] == payload, "the datagram as it was");
     String::from_utf8(answer[..at].to_vec()).unwrap()
+}
+
+/// One client has so many flows, and others have theirs; one in which nothing moves makes room.
+#[test]
+fn a_client_has_so_many_flows_for_so_long() {
+    needs_lab!();
+    let (world, _namers, _second) = world();
+    let limits = ["--limit", "datagram_flows_per_client=2", "--limit", "datagram_timeout=1s"];
+    let _weir = Weir::start_with(&world.lab, &[&["--node", NODE, "--workers", "1"], &limits[..]].concat());
+    for _ in 0..2 {
+        ask(&socket(&world.frontend), b"one of two");
+    }
+    let third = socket(&world.frontend);
+    third.send_to(b"beyond", SocketAddr::from((NODE_V4, 9053))).unwrap();
+    let series = "weir_limit_hits_total{limit=\"datagram_flows\"}";
+    until("it to be counted", || (tests::metrics::value(&world.lab, series) == 1).then_some(()));
+    ask(&socket(&world.stranger), b"another's first");
+    ask_on(&third, (NODE_V4, 9053).into());
 }
 
 /// Asks until there is an answer: a datagram may be lost while a flow changes its endpoint.

@@ -1,7 +1,7 @@
 //! The world that most tests begin with: a frontend, a stranger and an api on one node, and the
 //! policy of every Cilium tutorial.
 
-use tests::objects::{documents, pod};
+use tests::objects::{documents, gateway, pod, route, service};
 use tests::{Backend, Host, Lab};
 
 /// The pods, the backend in one of them, and the lab around them.
@@ -33,6 +33,13 @@ impl World {
         world
     }
 
+    /// Writes Gateway `web` on port 8080 and a route for paths below a prefix to this port of the api.
+    pub(crate) fn write_gateway(&self, prefix: &str, port: u16) {
+        let api = service("api", &["10.96.0.1"], 80, &[(self.api.v4.into(), port)]);
+        self.lab
+            .write("web.yaml", &documents(&[gateway("web", 8080, &[]), api, route("api", prefix, "api")]));
+    }
+
     /// The Pod objects.
     pub(crate) fn pods(&self) -> String {
         documents(&[
@@ -41,6 +48,23 @@ impl World {
             pod(&self.api, &["app=api"]),
         ])
     }
+}
+
+/// `role=frontend` may reach a port (`NUMBER/PROTOCOL`) of `app=api`; if there are rules of HTTP, each the inside
+/// of a flow mapping, with what they allow.
+pub(crate) fn policy(port: &str, http: &[&str]) -> String {
+    let (port, protocol) = port.split_once('/').unwrap_or((port, "TCP"));
+    let mut text = format!(
+        "apiVersion: cilium.io/v2\nkind: CiliumNetworkPolicy\nmetadata: {{name: api, namespace: default}}\n\
+         spec:\n  endpointSelector: {{matchLabels: {{app: api}}}}\n  ingress:\n  \
+         - fromEndpoints: [{{matchLabels: {{role: frontend}}}}]\n    toPorts:\n    \
+         - ports: [{{port: \"{port}\", protocol: {protocol}}}]\n"
+    );
+    if !http.is_empty() {
+        let rules: Vec<String> = http.iter().map(|rule| format!("{{{rule}}}")).collect();
+        text.push_str(&format!("      rules: {{http: [{}]}}\n", rules.join(", ")));
+    }
+    text
 }
 
 /// `role=frontend` may `GET /public` of `app=api` on port 80.

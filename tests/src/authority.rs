@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, PKCS_ECDSA_P256_SHA256,
@@ -30,6 +31,8 @@ pub struct Leaf<'a> {
     pub rsa: bool,
     /// Its time is over.
     pub expired: bool,
+    /// How long it is valid for from now on, if not for ages.
+    pub lives: Option<Duration>,
 }
 
 impl Authority {
@@ -58,6 +61,9 @@ impl Authority {
         if leaf.expired {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2021, 1, 1);
+        }
+        if let Some(lives) = leaf.lives {
+            params.not_after = (SystemTime::now() + lives).into();
         }
         let algorithm = if leaf.rsa { &PKCS_RSA_SHA256 } else { &PKCS_ECDSA_P256_SHA256 };
         let key = KeyPair::generate_for(algorithm).expect("a key can be made");

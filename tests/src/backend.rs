@@ -2,11 +2,11 @@
 //! echoes bytes. Plain threads, so that nothing of the proxy under test is in them.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
 
+use crate::client::field;
+use crate::listening::{Listening, lock};
 use crate::namespace::Namespace;
 
 /// A request as it arrived at a backend.
@@ -27,7 +27,7 @@ pub struct Seen {
 impl Seen {
     /// The first field of this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        field(&self.headers, name)
     }
 }
 
@@ -37,14 +37,13 @@ pub struct Backend {
     /// Where it listens.
     pub address: SocketAddr,
     name: String,
-    listener: TcpListener,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
 #[derive(Debug, Default)]
 struct Shared {
     seen: Mutex<Vec<Seen>>,
-    connections: Mutex<Vec<TcpStream>>,
     held: Mutex<bool>,
     released: Condvar,
 }
@@ -64,22 +63,10 @@ impl Backend {
     }
 
     fn start(ns: &Namespace, address: SocketAddr, name: &str, serve: Serve) -> Self {
-        let listener = ns.listen(address);
-        let accepting = listener.try_clone().expect("descriptors are plenty");
         let shared = Arc::new(Shared { held: Mutex::new(true), ..Shared::default() });
-        let backend = Self { address, name: name.to_owned(), listener, shared };
-        let (shared, name) = (backend.shared.clone(), backend.name.clone());
-        thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                let (shared, name) = (shared.clone(), name.clone());
-                if let Ok(copy) = stream.try_clone() {
-                    lock(&shared.connections).push(copy);
-                }
-                // A broken connection is for the client to notice.
-                thread::spawn(move || serve(stream, &name, &shared).ok());
-            }
-        });
-        backend
+        let (of_server, by) = (shared.clone(), name.to_owned());
+        let listening = Listening::start(ns, address, move |stream, _| serve(stream, &by, &of_server));
+        Self { address, name: name.to_owned(), listening, shared }
     }
 
     /// The name that its answers carry.
@@ -104,7 +91,7 @@ impl Backend {
 
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
-        lock(&self.shared.connections).len()
+        self.listening.count()
     }
 
     /// Answers the requests to `/hold`, from now on at once.
@@ -116,11 +103,7 @@ impl Backend {
 
 impl Drop for Backend {
     fn drop(&mut self) {
-        rustix::net::shutdown(self.listener.as_fd(), rustix::net::Shutdown::Both).ok();
         self.release();
-        for stream in lock(&self.shared.connections).iter() {
-            stream.shutdown(Shutdown::Both).ok();
-        }
     }
 }
 
@@ -128,10 +111,6 @@ impl Drop for Backend {
 pub const BIG: usize = 3_000_000;
 
 type Serve = fn(TcpStream, &str, &Shared) -> io::Result<()>;
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().expect("no panic while it is held")
-}
 
 fn echo(mut stream: TcpStream) -> io::Result<()> {
     io::copy(&mut stream.try_clone()?, &mut stream)?;

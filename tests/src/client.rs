@@ -20,13 +20,36 @@ pub struct Response {
 impl Response {
     /// The first field of this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        field(&self.headers, name)
     }
 
     /// The body without the line end.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).trim_end().to_owned()
+        text(&self.body)
     }
+}
+
+/// The first of the fields that has this lower-case name.
+pub(crate) fn field<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
+    fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+}
+
+/// A body as text without the line end.
+pub(crate) fn text(body: &[u8]) -> String {
+    String::from_utf8_lossy(body).trim_end().to_owned()
+}
+
+/// A connection from inside the host that holds nothing back, and whose reads and writes do not
+/// last for ever.
+pub(crate) fn dial(from: &Host, to: SocketAddr) -> io::Result<TcpStream> {
+    set_up(from.connect(to)?)
+}
+
+fn set_up(stream: TcpStream) -> io::Result<TcpStream> {
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    Ok(stream)
 }
 
 /// A connection that speaks HTTP/1.1 as literally as the test wants.
@@ -46,9 +69,8 @@ impl Client {
 
     /// Uses a connection to `to`.
     pub fn new(stream: TcpStream, to: SocketAddr) -> Self {
+        let stream = set_up(stream).expect("it is a TCP socket");
         let reader = stream.try_clone().expect("descriptors are plenty");
-        stream.set_nodelay(true).expect("it is a TCP socket");
-        stream.set_read_timeout(Some(PATIENCE)).expect("the time is not zero");
         Self { stream, reader: BufReader::new(reader), host: to.to_string() }
     }
 

@@ -2,14 +2,14 @@
 //! how many connections and requests came, and when.
 
 use std::io::{self, BufReader, ErrorKind, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Seen, read_body, read_head};
+use crate::listening::{Listening, lock};
 use crate::namespace::Namespace;
 
 /// What becomes of a request.
@@ -33,7 +33,7 @@ pub enum Act {
 pub struct Faulty {
     /// Where it listens.
     pub address: SocketAddr,
-    listener: TcpListener,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
@@ -70,8 +70,6 @@ impl Faulty {
         name: &str,
         script: impl Fn(&Seen, usize) -> Act + Send + Sync + 'static,
     ) -> Self {
-        let listener = ns.listen(address);
-        let accepting = listener.try_clone().expect("descriptors are plenty");
         let shared = Arc::new(Shared {
             name: name.to_owned(),
             script: Mutex::new(Arc::new(script)),
@@ -81,20 +79,15 @@ impl Faulty {
             under_way: AtomicUsize::new(0),
         });
         let of_server = shared.clone();
-        thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                let (is_busy, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
-                let connection = Arc::new(Connection { stream, is_busy, is_over });
-                lock(&of_server.connections).push(connection.clone());
-                let shared = of_server.clone();
-                thread::spawn(move || {
-                    // A broken connection is for the client to notice.
-                    serve(&connection, &shared).ok();
-                    connection.is_over.store(true, Ordering::SeqCst);
-                });
-            }
+        let listening = Listening::start(ns, address, move |stream, _| {
+            let (is_busy, is_over) = (AtomicBool::new(false), AtomicBool::new(false));
+            let connection = Arc::new(Connection { stream, is_busy, is_over });
+            lock(&of_server.connections).push(connection.clone());
+            let served = serve(&connection, &of_server);
+            connection.is_over.store(true, Ordering::SeqCst);
+            served
         });
-        Self { address, listener, shared }
+        Self { address, listening, shared }
     }
 
     /// Does this with every request from now on.
@@ -124,7 +117,7 @@ impl Faulty {
 
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
-        lock(&self.shared.connections).len()
+        self.listening.count()
     }
 
     /// Those of them that are open now.
@@ -143,19 +136,6 @@ impl Faulty {
             one.stream.shutdown(Shutdown::Both).ok();
         }
     }
-}
-
-impl Drop for Faulty {
-    fn drop(&mut self) {
-        rustix::net::shutdown(self.listener.as_fd(), rustix::net::Shutdown::Both).ok();
-        for one in lock(&self.shared.connections).iter() {
-            one.stream.shutdown(Shutdown::Both).ok();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no panic while it is held")
 }
 
 fn serve(connection: &Connection, shared: &Shared) -> io::Result<()> {

@@ -8,8 +8,8 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 
+use crate::client;
 use crate::lab::Host;
-use crate::wait::PATIENCE;
 
 pub use endpoint::{Endpoint, Seen};
 
@@ -66,6 +66,8 @@ pub mod code {
 
 /// SETTINGS_HEADER_TABLE_SIZE.
 pub const HEADER_TABLE_SIZE: u16 = 1;
+/// SETTINGS_MAX_CONCURRENT_STREAMS.
+pub const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// SETTINGS_INITIAL_WINDOW_SIZE.
 pub const INITIAL_WINDOW_SIZE: u16 = 4;
 /// SETTINGS_ENABLE_CONNECT_PROTOCOL.
@@ -262,12 +264,12 @@ pub struct Answer {
 impl Answer {
     /// The first field of this name.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        client::field(&self.fields, name)
     }
 
     /// The body as text.
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).trim_end().to_owned()
+        client::text(&self.body)
     }
 }
 
@@ -297,10 +299,7 @@ impl Client {
 
     /// The same with these SETTINGS, and the connection's window as it is.
     pub fn connect_with(from: &Host, to: SocketAddr, values: &[(u16, u32)]) -> io::Result<Self> {
-        let stream = from.connect(to)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        let stream = client::dial(from, to)?;
         let mut client = Self {
             reader: BufReader::new(stream.try_clone()?),
             stream,

@@ -13,6 +13,7 @@ pub mod driver;
 pub mod faulty;
 pub mod h2;
 pub mod lab;
+mod listening;
 pub mod metrics;
 pub mod namespace;
 pub mod objects;

@@ -88,5 +88,15 @@ pub fn gateway(name: &str, port: u16, addresses: &[&str]) -> String {
     text
 }
 
+/// An HTTPRoute of Gateway `web` that leads paths below a prefix to port 80 of a Service.
+pub fn route(name: &str, prefix: &str, service: &str) -> String {
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1\nkind: HTTPRoute\n\
+         metadata: {{name: {name}, namespace: default}}\nspec:\n  parentRefs: [{{name: web}}]\n  rules:\n  \
+         - matches: [{{path: {{type: PathPrefix, value: {prefix}}}}}]\n    \
+         backendRefs: [{{name: {service}, port: 80}}]\n"
+    )
+}
+
 /// `spec.controllerName` of the GatewayClass that Weir serves.
 pub const CONTROLLER: &str = "weir.dev/gateway";

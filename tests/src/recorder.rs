@@ -2,11 +2,10 @@
 //! It answers by a script, so that a test can have it say what no good server says.
 
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 
+use crate::listening::{Listening, lock};
 use crate::namespace::Namespace;
 
 /// One message as the recorder reads it: strictly by the first framing that it finds.
@@ -46,7 +45,7 @@ pub type Script = dyn Fn(&Message) -> Option<Vec<u8>> + Send + Sync;
 
 /// The endpoint; it stops when dropped, and its connections are closed.
 pub struct Recorder {
-    listener: TcpListener,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
@@ -54,12 +53,11 @@ struct Shared {
     script: Box<Script>,
     raw: Mutex<Vec<Vec<u8>>>,
     messages: Mutex<Vec<Message>>,
-    connections: Mutex<Vec<TcpStream>>,
 }
 
 impl std::fmt::Debug for Recorder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Recorder").field("listener", &self.listener).finish_non_exhaustive()
+        f.debug_struct("Recorder").field("listening", &self.listening).finish_non_exhaustive()
     }
 }
 
@@ -75,30 +73,17 @@ impl Recorder {
         address: SocketAddr,
         script: impl Fn(&Message) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
-        let listener = ns.listen(address);
-        let accepting = listener.try_clone().expect("descriptors are plenty");
-        let shared = Arc::new(Shared {
-            script: Box::new(script),
-            raw: Mutex::default(),
-            messages: Mutex::default(),
-            connections: Mutex::default(),
+        let (script, raw, messages) = (Box::new(script), Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { script, raw, messages });
+        let of_server = shared.clone();
+        let listening = Listening::start(ns, address, move |stream, number| {
+            let mut raw = lock(&of_server.raw);
+            let length = raw.len().max(number + 1);
+            raw.resize(length, Vec::new());
+            drop(raw);
+            serve(stream, number, &of_server)
         });
-        let recorder = Self { listener, shared: shared.clone() };
-        thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                let Ok(copy) = stream.try_clone() else { continue };
-                lock(&shared.connections).push(copy);
-                let number = {
-                    let mut raw = lock(&shared.raw);
-                    raw.push(Vec::new());
-                    raw.len() - 1
-                };
-                let shared = shared.clone();
-                // A broken connection is for the other side to notice.
-                thread::spawn(move || serve(stream, number, &shared).ok());
-            }
-        });
-        recorder
+        Self { listening, shared }
     }
 
     /// 200 with `METHOD TARGET` as the body.
@@ -129,21 +114,8 @@ impl Recorder {
 
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
-        lock(&self.shared.connections).len()
+        self.listening.count()
     }
-}
-
-impl Drop for Recorder {
-    fn drop(&mut self) {
-        rustix::net::shutdown(self.listener.as_fd(), rustix::net::Shutdown::Both).ok();
-        for stream in lock(&self.shared.connections).iter() {
-            stream.shutdown(Shutdown::Both).ok();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no panic while it is held")
 }
 
 fn serve(mut stream: TcpStream, number: usize, shared: &Shared) -> io::Result<()> {

@@ -131,6 +131,8 @@ pub enum FlowReason {
     UpstreamFailed,
     /// `timeouts.request` or `timeouts.backendRequest` ran out.
     RouteTimeout,
+    /// The time that the client itself allowed (`grpc-timeout`) is over.
+    DeadlineExceeded,
     /// A named limit was hit.
     Limit,
     /// A circuit breaker of the Service is open, or the retry budget is used up.
@@ -164,6 +166,7 @@ impl FlowReason {
         Self::ConnectFailed,
         Self::UpstreamFailed,
         Self::RouteTimeout,
+        Self::DeadlineExceeded,
         Self::Limit,
         Self::Overloaded,
         Self::TlsFailed,

@@ -9,6 +9,7 @@ use crate::address::AddressTable;
 use crate::identity::{Identities, Identity, IdentityId};
 use crate::policy::EndpointPolicy;
 use crate::service::{Backend, BackendId, Frontend, GatewayAddr, GatewayPort};
+use crate::shared_map::SharedMap;
 use crate::workload::{EndpointId, Protocol, Workload};
 
 /// Everything the data plane knows at one moment.
@@ -25,11 +26,11 @@ pub struct Snapshot {
     /// Compiled policy of each pod of this node. A local pod without an entry is closed.
     pub policies: Arc<HashMap<EndpointId, Arc<EndpointPolicy>>>,
     /// Service ports by number.
-    pub backends: Arc<HashMap<BackendId, Arc<Backend>>>,
+    pub backends: Arc<SharedMap<BackendId, Arc<Backend>>>,
     /// What answers on each ClusterIP and TCP port.
-    pub frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
+    pub frontends: Arc<SharedMap<SocketAddr, Arc<Frontend>>>,
     /// What answers on each ClusterIP and UDP port.
-    pub datagram_frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
+    pub datagram_frontends: Arc<SharedMap<SocketAddr, Arc<Frontend>>>,
     /// What answers on each Gateway address and port.
     pub gateways: Arc<HashMap<GatewayAddr, Arc<GatewayPort>>>,
     /// Addresses of this node itself.

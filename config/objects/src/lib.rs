@@ -18,5 +18,5 @@ pub mod types;
 pub use kind::Kind;
 pub use object::{Object, ObjectKey};
 pub use path::{FieldPath, Segment};
-pub use problem::{Problem, Severity, Source};
+pub use problem::{Problem, Severity, Source, tell_refused};
 pub use store::{Entry, Refused, RefusedRule, Store, Table};

@@ -1,5 +1,6 @@
 //! What is wrong with the configuration and where: one line for a person.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -93,6 +94,26 @@ impl Problem {
     pub fn fatal(mut self) -> Self {
         self.fatal = true;
         self
+    }
+}
+
+/// Where problems say that there is no object of a name and one of that name was `refused`, has them
+/// say that, and where.
+pub fn tell_refused(problems: &mut [Problem], refused: &[Problem]) {
+    let mut places: HashMap<String, &Source> = HashMap::new();
+    for problem in refused.iter().filter(|problem| problem.severity == Severity::Error) {
+        if let (Some(object), Some(source)) = (&problem.object, &problem.source) {
+            places.entry(object.to_string()).or_insert(source);
+        }
+    }
+    for problem in problems {
+        let Some(rest) = problem.message.strip_prefix("there is no ") else { continue };
+        let mut words = rest.match_indices([' ', ':']).map(|(at, _)| at).chain([rest.len()]);
+        // `Kind namespace/name`, or `Kind name`.
+        let Some((name, rest)) = words.nth(1).map(|at| rest.split_at(at)) else { continue };
+        if let Some(source) = places.get(name) {
+            problem.message = format!("{name} was refused, see {source}{rest}");
+        }
     }
 }
 

@@ -181,6 +181,11 @@ macro_rules! store {
                 &self.$field
             })+
 
+            /// How many objects are in force.
+            pub fn count(&self) -> usize {
+                0 $(+ self.$field.len())+
+            }
+
             /// Puts an object in force in place of the one of its name; a refusal under that
             /// name ends.
             pub fn apply(&mut self, object: Object, source: Option<Source>) {

@@ -48,7 +48,7 @@ impl Claims {
     pub(super) fn set(&mut self, file: &Arc<Path>, objects: Vec<Decoded>, keep: bool) -> BTreeSet<ObjectKey> {
         let before: BTreeSet<ObjectKey> = self.by_file.remove(file).into_iter().flatten().collect();
         let mut now: BTreeSet<ObjectKey> = if keep { before.clone() } else { BTreeSet::new() };
-        for Decoded { key, source, digest, outcome } in objects {
+        for Decoded { key, source, digest, outcome, .. } in objects {
             now.insert(key.clone());
             let slot = self.slots.entry(key).or_insert_with(|| Slot {
                 holder: file.clone(),
@@ -114,6 +114,11 @@ impl Claims {
     /// Whether the file claims anything.
     pub(super) fn has(&self, file: &Path) -> bool {
         self.by_file.contains_key(file)
+    }
+
+    /// Whether the file claims this name.
+    pub(super) fn claims(&self, file: &Path, key: &ObjectKey) -> bool {
+        self.by_file.get(file).is_some_and(|keys| keys.binary_search(key).is_ok())
     }
 
     /// The claims to names that another file holds.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use objects::{Kind, ObjectKey};
 
-use super::{FULL_CHECK, Files, Loaded, VANISH_AFTER};
+use super::{CHECKED_AT_ONCE, FULL_CHECK, Files, Loaded, VANISH_AFTER};
 use crate::testdir::TestDir;
 
 fn namespace(name: &str, label: &str) -> String {
@@ -151,6 +151,51 @@ fn without_a_watch_only_what_changed_is_parsed() {
     test.dir.put("a.yaml", &namespace("a", "2"));
     test.at(3000);
     assert_eq!(test.files.stats().parsed, settled.parsed + 1);
+}
+
+#[test]
+fn a_reload_reads_what_looks_unchanged_too() {
+    let mut test = Test::with(&[("a.yaml", namespace("a", "1")), ("b.yaml", namespace("b", "1"))]);
+    test.load();
+    test.at(1000);
+    let settled = test.files.stats();
+    let loaded = test.files.reload(test.start + Duration::from_millis(2000));
+    let after = test.files.stats();
+    assert_eq!((after.read, after.parsed), (settled.read + 2, settled.parsed), "all read, none changed");
+    assert_eq!(loaded.changed, []);
+    assert!(loaded.problems.is_empty());
+    test.dir.put("a.yaml", &namespace("a", "2"));
+    let loaded = test.files.reload(test.start + Duration::from_millis(3000));
+    assert_eq!(label(&loaded, "a").as_deref(), Some("2"));
+}
+
+/// What a full check finds of many files waits for no other change, and none for it.
+#[test]
+fn a_full_check_lets_reported_changes_in() {
+    let names: Vec<String> = (0..3 * CHECKED_AT_ONCE).map(|number| format!("n{number:04}")).collect();
+    let mut test = Test::with(&[]);
+    for name in &names {
+        test.dir.put(&format!("{name}.yaml"), &namespace(name, "1"));
+    }
+    let changes = test.files.watch();
+    test.load();
+    let (first, last) = (&names[0], names.last().unwrap());
+    // This one is lost: somebody takes the report away.
+    test.dir.put(&format!("{last}.yaml"), &namespace(last, "2"));
+    assert!(changes.wait(Duration::from_secs(20)));
+    test.files.watch.as_ref().unwrap().take();
+    assert_eq!(test.at(100).changed, []);
+    let due = u64::try_from(FULL_CHECK.as_millis()).unwrap();
+    for step in 1..3 {
+        let loaded = test.at(due);
+        assert_eq!(label(&loaded, last).as_deref(), Some("1"), "step {step}");
+        assert_eq!(loaded.next, test.start + FULL_CHECK, "step {step}: at once again");
+    }
+    test.dir.put(&format!("{first}.yaml"), &namespace(first, "2"));
+    assert!(changes.wait(Duration::from_secs(20)));
+    let loaded = test.at(due);
+    assert_eq!([first, last].map(|name| label(&loaded, name)), [Some("2".into()), Some("2".into())]);
+    assert_eq!(loaded.next, test.start + 2 * FULL_CHECK);
 }
 
 #[test]

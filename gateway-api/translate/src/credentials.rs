@@ -3,16 +3,17 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use model::tls::{Authorities, KeyPair};
 use objects::types::Secret;
-use objects::{Kind, ObjectKey, Store, Table};
+use objects::{FieldPath, Kind, ObjectKey, Problem, Store, Table};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::Options;
 use crate::report::object_ref;
+use crate::{Lapse, Options};
 
 /// The key of a Secret that holds the certificate chain.
 const CHAIN: &str = "tls.crt";
@@ -20,14 +21,18 @@ const CHAIN: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
 /// The key of a Secret or ConfigMap that holds authorities.
 const AUTHORITIES: &str = "ca.crt";
+/// What is said of a Secret that is of no use any more.
+pub(crate) const LAST_GOOD: &str = "its last good certificate is shown";
 
 /// What was read out of Secrets and ConfigMaps.
 #[derive(Debug)]
 pub(crate) struct Credentials {
     check_key_pair: fn(&KeyPair) -> Result<(), String>,
-    lapsed: fn(&KeyPair) -> Option<String>,
+    lapse: fn(&KeyPair) -> Lapse,
+    next_lapse: Option<SystemTime>,
     check_authorities: fn(&[Vec<u8>]) -> Result<(), String>,
     pairs: Cache<Secret, KeyPair>,
+    shown: HashMap<ObjectKey, Shown>,
     of_secrets: Cache<Secret, Authorities>,
     of_config_maps: Cache<ConfigMap, Authorities>,
 }
@@ -37,9 +42,11 @@ impl Credentials {
     pub(crate) fn new(options: &Options) -> Self {
         Self {
             check_key_pair: options.check_key_pair,
-            lapsed: options.certificate_lapsed,
+            lapse: options.certificate_lapse,
+            next_lapse: None,
             check_authorities: options.check_authorities,
             pairs: Cache::default(),
+            shown: HashMap::new(),
             of_secrets: Cache::default(),
             of_config_maps: Cache::default(),
         }
@@ -52,15 +59,60 @@ impl Credentials {
         self.of_config_maps.sweep(store.config_maps());
     }
 
-    /// `tls.crt` and `tls.key` of a Secret, or why it has none that can be used.
+    /// `tls.crt` and `tls.key` of a Secret, or why it has none that can be used. One that has become
+    /// of no use keeps its last good pair, see [`Self::stale`], as long as a reference leads to it.
     pub(crate) fn key_pair(&mut self, store: &Store, key: &ObjectKey) -> Result<Arc<KeyPair>, String> {
+        let read = self.read_key_pair(store, key);
+        let shown = self.shown.get_mut(key);
+        match (read, shown) {
+            (Ok(pair), _) => {
+                self.shown.insert(key.clone(), Shown { pair: pair.clone(), wrong: None, asked: true });
+                Ok(pair)
+            }
+            (Err(why), Some(shown)) if claims_pair(store, key) => {
+                (shown.wrong, shown.asked) = (Some(why), true);
+                Ok(shown.pair.clone())
+            }
+            (Err(why), _) => Err(why),
+        }
+    }
+
+    /// Why a pair is no more what its Secret says, if so.
+    pub(crate) fn stale(&self, key: &ObjectKey) -> Option<&str> {
+        self.shown.get(key)?.wrong.as_deref()
+    }
+
+    /// Every reference is about to be read again.
+    pub(crate) fn begin(&mut self) {
+        self.next_lapse = None;
+        self.shown.values_mut().for_each(|shown| shown.asked = false);
+    }
+
+    /// Every reference was read: pairs that none leads to have no last good version.
+    pub(crate) fn end(&mut self) {
+        self.shown.retain(|_, shown| shown.asked);
+    }
+
+    /// What is wrong with Secrets whose last good pair is shown.
+    pub(crate) fn problems<'s>(&'s self, store: &'s Store) -> impl Iterator<Item = Problem> + 's {
+        self.shown.iter().filter_map(|(key, shown)| {
+            let why = shown.wrong.as_deref()?;
+            let field = if why.contains(PRIVATE_KEY) { PRIVATE_KEY } else { CHAIN };
+            let field = FieldPath::default().key("data").key(field);
+            let name = format!("{key}: ");
+            let why = why.strip_prefix(&name).unwrap_or(why);
+            let problem = Problem::error(format!("{why}; {LAST_GOOD}")).field(field.to_string());
+            Some(problem.of(key.clone()).at(store.source(key).cloned()))
+        })
+    }
+
+    fn read_key_pair(&mut self, store: &Store, key: &ObjectKey) -> Result<Arc<KeyPair>, String> {
         let check = self.check_key_pair;
         self.pairs.get(store.secrets(), key, |secret| {
             let chain = certificates(CHAIN, secret.data.get(CHAIN).map(Vec::as_slice))?;
             let private = secret.data.get(PRIVATE_KEY).ok_or_else(|| missing(PRIVATE_KEY))?;
             // The error of the parser may quote what it read.
-            let private = PrivateKeyDer::from_pem_slice(private)
-                .map_err(|_| format!("its {PRIVATE_KEY} is not a private key in PEM"))?;
+            let private = PrivateKeyDer::from_pem_slice(private).map_err(|_| no_key(private))?;
             let pair = KeyPair { source: object_ref(key), chain, key: private.secret_der().to_vec() };
             check(&pair)?;
             Ok(pair)
@@ -69,8 +121,15 @@ impl Credentials {
 
     /// What is to be said of the time that a certificate is valid for. It is asked anew each time:
     /// it changes without its object.
-    pub(crate) fn lapsed(&self, pair: &KeyPair) -> Option<String> {
-        (self.lapsed)(pair)
+    pub(crate) fn lapsed(&mut self, pair: &KeyPair) -> Option<String> {
+        let Lapse { said, next } = (self.lapse)(pair);
+        self.next_lapse = self.next_lapse.into_iter().chain(next).min();
+        said
+    }
+
+    /// When the first of those that were asked about will have something else said of it.
+    pub(crate) fn next_lapse(&self) -> Option<SystemTime> {
+        self.next_lapse
     }
 
     /// `ca.crt` of a Secret or ConfigMap, or why it has none that can be used.
@@ -94,6 +153,24 @@ impl Credentials {
             other => Err(format!("{other} holds no certificates")),
         }
     }
+}
+
+/// A pair in use.
+#[derive(Debug)]
+struct Shown {
+    pair: Arc<KeyPair>,
+    /// Why its Secret is of no use since.
+    wrong: Option<String>,
+    /// A reference leads to it.
+    asked: bool,
+}
+
+/// Whether there is a Secret that means to be one with a certificate: without both there is nothing
+/// that could be mistaken.
+fn claims_pair(store: &Store, key: &ObjectKey) -> bool {
+    let secret = store.secrets().get(&key.namespace, &key.name);
+    secret
+        .is_some_and(|secret| [CHAIN, PRIVATE_KEY].iter().any(|name| secret.object.data.contains_key(*name)))
 }
 
 /// What the objects of one kind were read as.
@@ -155,6 +232,18 @@ fn certificates(name: &str, pem: Option<&[u8]>) -> Result<Vec<Vec<u8>>, String> 
         return Err(format!("its {name} holds no certificate in PEM"));
     }
     Ok(certificates)
+}
+
+/// Why there is no private key in what is there for one.
+fn no_key(pem: &[u8]) -> String {
+    // PKCS #8 says it in its label, the older form in a header (RFC 1421).
+    let has = |text: &[u8]| pem.windows(text.len()).any(|part| part == text);
+    if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") {
+        return format!(
+            "its {PRIVATE_KEY} is encrypted: Weir has no passphrase, give it the key in the clear"
+        );
+    }
+    format!("its {PRIVATE_KEY} is not a private key in PEM")
 }
 
 fn missing(name: &str) -> String {

@@ -74,6 +74,7 @@ impl Gateways {
         if self.revisions.replace(revisions) == Some(revisions) {
             return;
         }
+        credentials.begin();
         let mut ours: Vec<GatewayState> = Vec::new();
         self.ignored.clear();
         for entry in store.gateways().iter() {
@@ -82,16 +83,21 @@ impl Gateways {
                 Some(class) if class.object.spec.controller_name == CONTROLLER => {
                     ours.push(gateway(entry, self.ours.get(&entry.key), store, credentials));
                 }
+                // In a cluster others have theirs; of files that Weir is given nobody else takes any.
+                Some(class) if entry.source.is_some() => {
+                    let controller = &class.object.spec.controller_name;
+                    self.ignore(entry, format!(
+                        "GatewayClass {name} has controllerName {controller}, not {CONTROLLER}: Weir does not serve the Gateway"
+                    ));
+                }
                 Some(_) => {}
                 None => {
-                    let mut problems = Vec::new();
-                    let message = format!("there is no GatewayClass {name}: nobody serves the Gateway");
-                    report::warning(&mut problems, "spec.gatewayClassName", message);
-                    self.ignored.push((entry.key.clone(), problems));
+                    self.ignore(entry, format!("there is no GatewayClass {name}: nobody serves the Gateway"));
                 }
             }
         }
         self.add_sets(&mut ours, store, credentials);
+        credentials.end();
         // The oldest keeps what several claim.
         ours.sort_by(|a, b| (a.created, &a.key).cmp(&(b.created, &b.key)));
         conflicts::between(&mut ours);
@@ -101,6 +107,18 @@ impl Gateways {
             let sets = state.sets.iter().enumerate();
             self.sets.extend(sets.map(|(at, set)| (set.key.clone(), (state.key.clone(), at))));
         }
+    }
+
+    /// Notes a Gateway that is not ours.
+    fn ignore(&mut self, entry: &Entry<Gateway>, why: String) {
+        let mut problems = Vec::new();
+        report::warning(&mut problems, "spec.gatewayClassName", why);
+        self.ignored.push((entry.key.clone(), problems));
+    }
+
+    /// Has the next update read everything again.
+    pub(crate) fn reread(&mut self) {
+        self.revisions = None;
     }
 
     /// Adds each ListenerSet to its Gateway. What names none is reported; what names another's is
@@ -261,6 +279,7 @@ fn gateway(
         problems: Vec::new(),
     };
     addresses(&entry.object, &mut state);
+    allowed::check_sets(&entry.object, &mut state.problems);
     for (index, object) in spec.listeners.iter().enumerate() {
         let key = ListenerKey { gateway: entry.key.clone(), set: None, name: (&*object.name).into() };
         let mut listener = Listener::read(key, index, object, &mut state.problems);

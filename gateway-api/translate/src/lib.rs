@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use model::Snapshot;
 use model::service::GatewayAddr;
@@ -46,8 +47,8 @@ pub struct Options {
     /// Whether a certificate chain and its key can be used; the error says why not. What is
     /// refused here is reported on the Gateway that names it.
     pub check_key_pair: fn(&KeyPair) -> Result<(), String>,
-    /// What is to be said of the time that a certificate is valid for. It is in use all the same.
-    pub certificate_lapsed: fn(&KeyPair) -> Option<String>,
+    /// What is to be said now of the time that a certificate is valid for. It is in use all the same.
+    pub certificate_lapse: fn(&KeyPair) -> Lapse,
     /// The same as `check_key_pair` for authorities, DER certificates.
     pub check_authorities: fn(&[Vec<u8>]) -> Result<(), String>,
 }
@@ -59,10 +60,19 @@ impl Default for Options {
             cluster_name: String::new(),
             node: None,
             check_key_pair: |_| Ok(()),
-            certificate_lapsed: |_| None,
+            certificate_lapse: |_| Lapse::default(),
             check_authorities: |_| Ok(()),
         }
     }
+}
+
+/// What is to be said of the time that a certificate is valid for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lapse {
+    /// That it is over, or almost.
+    pub said: Option<String>,
+    /// When something else will have to be said.
+    pub next: Option<SystemTime>,
 }
 
 /// What a store came to.
@@ -163,7 +173,7 @@ impl Translator {
         });
         let policies = self.policies.compile(self.workloads.by_address(), &identities);
 
-        self.published.frontends(&self.services, &mut self.tables);
+        self.published.frontends(&mut self.services, &mut self.tables);
         self.published.gateways(&self.gateways, &self.tables);
         let snapshot = self.published.snapshot(Snapshot {
             identities,
@@ -180,6 +190,7 @@ impl Translator {
         problems.extend(self.backend_policies.problems(store));
         problems.extend(self.services.problems(store));
         problems.extend(self.gateways.problems(store));
+        problems.extend(self.credentials.problems(store));
         problems.extend(self.http_routes.problems(store));
         problems.extend(self.grpc_routes.problems(store));
         problems.extend(self.tls_routes.problems(store));
@@ -187,6 +198,17 @@ impl Translator {
         problems.extend(self.udp_routes.problems(store));
         problems.sort();
         Translation { snapshot, problems }
+    }
+
+    /// When something else than in the last translation is to be said of the certificates in use.
+    pub fn next_lapse(&self) -> Option<SystemTime> {
+        self.credentials.next_lapse()
+    }
+
+    /// Has the next translation look at the time that certificates are valid for, which changes
+    /// without any object.
+    pub fn review_certificates(&mut self) {
+        self.gateways.reread();
     }
 
     /// The status of every Gateway, listener and route of ours as of the last translation.

@@ -65,6 +65,7 @@ enum Version {
 struct Compiled {
     revision: u64,
     identities: Arc<Identities>,
+    workloads: Arc<HashMap<IpAddr, Arc<Workload>>>,
     peer_ports: HashMap<IdentityId, Vec<NamedPort>>,
     subjects: HashMap<EndpointId, (IdentityId, Vec<NamedPort>)>,
     policies: Arc<Policies>,
@@ -127,20 +128,23 @@ impl PolicyTranslator {
     /// keeps its `Arc`. `workloads` are all that are known, by address.
     pub(crate) fn compile(
         &mut self,
-        workloads: &HashMap<IpAddr, Arc<Workload>>,
+        workloads: &Arc<HashMap<IpAddr, Arc<Workload>>>,
         identities: &Arc<Identities>,
     ) -> Arc<Policies> {
+        let last = &self.compiled;
+        let same_entries = last.revision == self.revision && Arc::ptr_eq(&last.identities, identities);
+        if same_entries && Arc::ptr_eq(&last.workloads, workloads) {
+            return last.policies.clone();
+        }
         let peer_ports = peer_ports(workloads);
         let subjects: HashMap<EndpointId, (IdentityId, Vec<NamedPort>)> = workloads
             .values()
             .filter_map(|pod| Some((pod.local?, (pod.identity, pod.named_ports.clone()))))
             .collect();
-        let last = &self.compiled;
-        let same_world = last.revision == self.revision
-            && Arc::ptr_eq(&last.identities, identities)
-            && last.peer_ports == peer_ports;
+        let same_world = same_entries && last.peer_ports == peer_ports;
         if same_world && last.subjects == subjects {
-            return last.policies.clone();
+            self.compiled.workloads = workloads.clone();
+            return self.compiled.policies.clone();
         }
         let peers = Peers { identities, named_ports: &peer_ports };
         let mut alike: HashMap<&(IdentityId, Vec<NamedPort>), Arc<EndpointPolicy>> = HashMap::new();
@@ -164,7 +168,8 @@ impl PolicyTranslator {
         }
         let identities = identities.clone();
         let policies = Arc::new(policies);
-        self.compiled = Compiled { revision: self.revision, identities, peer_ports, subjects, policies };
+        let (revision, workloads) = (self.revision, workloads.clone());
+        self.compiled = Compiled { revision, identities, workloads, peer_ports, subjects, policies };
         self.compiled.policies.clone()
     }
 

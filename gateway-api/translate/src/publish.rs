@@ -7,6 +7,8 @@ use std::sync::Arc;
 use model::Snapshot;
 use model::route::{RouteTable, SniTable};
 use model::service::{BackendId, Frontend, GatewayAddr, GatewayPort, Listener, ListenerProtocol};
+use model::shared_map::SharedMap;
+use model::workload;
 
 use crate::gateways::{self, GatewayState, Gateways, ListenerKey, Protocol};
 use crate::services::Services;
@@ -16,46 +18,39 @@ use crate::tables::{TableKey, Tables};
 #[derive(Debug, Default)]
 pub(crate) struct Published {
     snapshot: Arc<Snapshot>,
-    frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
-    datagram_frontends: Arc<HashMap<SocketAddr, Arc<Frontend>>>,
+    frontends: Arc<SharedMap<SocketAddr, Arc<Frontend>>>,
+    datagram_frontends: Arc<SharedMap<SocketAddr, Arc<Frontend>>>,
     gateways: Arc<HashMap<GatewayAddr, Arc<GatewayPort>>>,
     listeners: HashMap<Arc<ListenerKey>, Arc<Listener>>,
-    services: Option<u64>,
     no_routes: Arc<RouteTable>,
     no_names: Arc<SniTable>,
 }
 
 impl Published {
-    /// Brings the ClusterIPs up to date: all of them after a change of Services, else those whose
-    /// routes changed.
-    pub(crate) fn frontends(&mut self, services: &Services, tables: &mut Tables) {
-        let changed = tables.take_changed();
-        let revision = services.revision();
-        if std::mem::replace(&mut self.services, revision) == revision {
-            if !changed.iter().any(|key| matches!(key, TableKey::Service(_))) {
-                return;
+    /// Brings the ClusterIPs up to date: those that Services claim or no longer claim, and those
+    /// whose routes changed.
+    pub(crate) fn frontends(&mut self, services: &mut Services, tables: &mut Tables) {
+        let mut touched = services.take_moved();
+        for table in tables.take_changed() {
+            if let TableKey::Service(id) = table {
+                touched.extend(services.addresses(id));
             }
-            let touched =
-                services.frontends().iter().filter(|(_, id)| changed.contains(&TableKey::Service(**id)));
-            let touched: Vec<_> = touched.map(|(address, id)| (*address, *id)).collect();
-            if !touched.is_empty() {
-                let frontends = Arc::make_mut(&mut self.frontends);
-                frontends.extend(touched.into_iter().map(|(ip, id)| (ip, frontend(id, tables, None))));
-            }
-            return;
         }
-        let ports = [
-            (services.frontends(), &mut self.frontends),
-            (services.datagram_frontends(), &mut self.datagram_frontends),
-        ];
-        for (found, published) in ports {
-            let built: HashMap<_, _> = found
-                .iter()
-                .map(|(address, id)| (*address, frontend(*id, tables, published.get(address))))
-                .collect();
-            if !same(&built, published) {
-                *published = Arc::new(built);
+        for address in touched {
+            let published = match address.1 {
+                workload::Protocol::Udp => &mut self.datagram_frontends,
+                _ => &mut self.frontends,
+            };
+            let old = published.get(&address.0);
+            let new = services.owner(address).map(|id| frontend(id, tables, old));
+            if is_same_arc(old, new.as_ref()) {
+                continue;
             }
+            let published = Arc::make_mut(published);
+            match new {
+                Some(new) => published.insert(address.0, new),
+                None => published.remove(&address.0),
+            };
         }
     }
 

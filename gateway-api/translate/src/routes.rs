@@ -1,7 +1,7 @@
 //! Routes of every kind: read once each, attached to the tables of their parents, and touched again only
 //! when they or what they name changed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use objects::route::Route;
@@ -27,18 +27,12 @@ mod tests;
 
 use compile::{Compiled, Compiler};
 pub(crate) use conflicts::Conflicts;
-use conflicts::{Claim, Lost};
+use conflicts::{Claimed, Lost, Moved};
 use parents::Outcome;
 
-/// The kinds that decide, with the route, what becomes of it.
-const NAMED: [Kind; 6] = [
-    Kind::Service,
-    Kind::Gateway,
-    Kind::GatewayClass,
-    Kind::ListenerSet,
-    Kind::ReferenceGrant,
-    Kind::Namespace,
-];
+/// The kinds that decide, with the route and Services, what becomes of it. They are few, or change seldom.
+const NAMED: [Kind; 5] =
+    [Kind::Gateway, Kind::GatewayClass, Kind::ListenerSet, Kind::ReferenceGrant, Kind::Namespace];
 
 /// A kind of route: all that differs between kinds.
 pub(crate) trait RouteKind: Route {
@@ -63,8 +57,11 @@ pub(crate) struct Routes<T> {
     objects: Seen<T>,
     states: HashMap<ObjectKey, RouteState<T>>,
     problems: BTreeMap<ObjectKey, Problems>,
+    /// Services with the routes that name them, there or not.
+    naming: BTreeSet<(ObjectKey, ObjectKey)>,
+    moved: Vec<Moved>,
     revision: Option<u64>,
-    surroundings: Option<[u64; 6]>,
+    surroundings: Option<[u64; 5]>,
 }
 
 /// One route.
@@ -90,6 +87,8 @@ impl<T> Default for Routes<T> {
             objects: Seen::default(),
             states: HashMap::new(),
             problems: BTreeMap::new(),
+            naming: BTreeSet::new(),
+            moved: Vec::new(),
             revision: None,
             surroundings: None,
         }
@@ -104,58 +103,110 @@ impl<T: RouteKind> Routes<T> {
         let moved = std::mem::replace(&mut self.surroundings, surroundings) != surroundings;
         let revision = Some(store.revision(T::KIND));
         let changed = std::mem::replace(&mut self.revision, revision) != revision;
-        if !moved && !changed {
+        let services = context.services.changed();
+        if !moved && !changed && services.is_empty() {
             return;
         }
         let diff = self.objects.diff(T::table(store));
         for (key, _) in diff.stale.iter().filter(|(key, _)| !store.contains(key)) {
             let old = self.states.remove(key);
             retable(tables, old.as_ref(), None);
+            self.name(key, old.as_ref(), None);
+            self.note_moved(key, old, None);
             self.problems.remove(key);
         }
         if moved {
-            T::table(store).iter().for_each(|entry| self.route(entry, context, tables));
-        } else {
-            diff.fresh.into_iter().for_each(|entry| self.route(entry, context, tables));
+            return T::table(store).iter().for_each(|entry| self.route(entry, context, tables));
         }
+        let mut due: BTreeMap<&ObjectKey, &Entry<T>> =
+            diff.fresh.into_iter().map(|entry| (&entry.key, entry)).collect();
+        for route in services.iter().flat_map(|service| self.naming(service)) {
+            due.extend(T::table(store).get(&route.namespace, &route.name).map(|entry| (&entry.key, entry)));
+        }
+        due.into_values().for_each(|entry| self.route(entry, context, tables));
     }
 
     fn route(&mut self, entry: &Entry<T>, context: Context<'_>, tables: &mut Tables) {
         let old = self.states.remove(&entry.key);
         let new = RouteState::next(old.as_ref(), entry, context);
         retable(tables, old.as_ref(), Some(&new));
+        self.name(&entry.key, old.as_ref(), Some(&new));
         note(&mut self.problems, &entry.key, &new);
+        self.note_moved(&entry.key, old, Some(&new));
         self.states.insert(entry.key.clone(), new);
     }
 
+    /// Keeps a route's claims of before unless they are the same.
+    fn note_moved(&mut self, key: &ObjectKey, old: Option<RouteState<T>>, new: Option<&RouteState<T>>) {
+        // No other kind conflicts with another.
+        if !matches!(T::KIND, Kind::HttpRoute | Kind::GrpcRoute) {
+            return;
+        }
+        let is_same = |(old, new): (&RouteState<T>, &RouteState<T>)| {
+            Arc::ptr_eq(old.object(), new.object()) && old.attachments == new.attachments
+        };
+        if !old.as_ref().zip(new).is_some_and(is_same) {
+            let before = old.map(|old| old.attachments).unwrap_or_default();
+            self.moved.push(Moved { route: key.clone(), before });
+        }
+    }
+
+    /// Keeps which Services a route names.
+    fn name(&mut self, key: &ObjectKey, old: Option<&RouteState<T>>, new: Option<&RouteState<T>>) {
+        let is_same = |(old, new): (&RouteState<T>, &RouteState<T>)| Arc::ptr_eq(old.object(), new.object());
+        if old.zip(new).is_some_and(is_same) {
+            return;
+        }
+        for service in old.into_iter().flat_map(|old| old.services(key)) {
+            self.naming.remove(&(service, key.clone()));
+        }
+        self.naming.extend(new.into_iter().flat_map(|new| new.services(key)).map(|s| (s, key.clone())));
+    }
+
+    /// The routes that name a Service.
+    fn naming(&self, service: &ObjectKey) -> impl Iterator<Item = &ObjectKey> {
+        let first = (service.clone(), ObjectKey::new(T::KIND, "", ""));
+        self.naming.range(first..).take_while(move |(of, _)| of == service).map(|(_, route)| route)
+    }
+
     /// The routes that are attached to a table.
-    fn claims(&self, table: &TableKey) -> impl Iterator<Item = Claim<'_>> {
+    fn claims(&self, table: &TableKey) -> impl Iterator<Item = (&ObjectKey, Claimed)> {
         self.states.iter().filter_map(move |(route, state)| {
-            let created = created(state.good.as_ref()?.object.metadata());
-            let at = state.attachments.iter().find(|at| at.table == *table)?;
-            Some(Claim { route, created, hostnames: &at.hostnames })
+            let claim =
+                |(at, claimed): (&Attachment, Claimed)| (at.table == *table).then_some((route, claimed));
+            state.claims().find_map(claim)
         })
     }
 
-    /// Takes the routes that lose at a table out of it, and those that no longer do back in.
-    fn lose(&mut self, table: &TableKey, losers: &HashMap<ObjectKey, ObjectKey>, tables: &mut Tables) {
-        for (key, state) in &mut self.states {
-            let old = state.lost.iter().position(|lost| lost.table == *table);
-            let new = losers.get(key).map(|to| Lost { table: table.clone(), to: to.clone() });
-            if old.is_none() && new.is_none() {
-                continue;
-            }
-            let place = state.attachments.iter().find(|at| at.table == *table);
-            let Some((place, entries)) = place.zip(state.entries()) else { continue };
-            match (old.is_some(), new.is_some()) {
-                (false, true) => tables.detach(place, entries),
-                (true, false) => tables.attach(place, entries),
-                _ => {}
-            }
-            state.lost.retain(|lost| lost.table != *table);
-            state.lost.extend(new);
-            note(&mut self.problems, key, state);
+    /// The tables that a route is attached to.
+    fn claims_of(&self, route: &ObjectKey) -> Vec<(TableKey, Claimed)> {
+        let claims = self.states.get(route).into_iter().flat_map(RouteState::claims);
+        claims.map(|(at, claimed)| (at.table.clone(), claimed)).collect()
+    }
+
+    /// The routes whose claims may have changed since this was asked last.
+    fn take_moved(&mut self) -> Vec<Moved> {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Takes a route out of a table where it loses to another, or back in where it no longer does.
+    fn lose(&mut self, table: &TableKey, route: &ObjectKey, to: Option<&ObjectKey>, tables: &mut Tables) {
+        let Some(state) = self.states.get_mut(route) else { return };
+        let old = state.lost.iter().any(|lost| lost.table == *table);
+        let new = to.map(|to| Lost { table: table.clone(), to: to.clone() });
+        if !old && new.is_none() {
+            return;
         }
+        let place = state.attachments.iter().find(|at| at.table == *table);
+        let Some((place, entries)) = place.zip(state.entries()) else { return };
+        match (old, new.is_some()) {
+            (false, true) => tables.detach(place, entries),
+            (true, false) => tables.attach(place, entries),
+            _ => {}
+        }
+        state.lost.retain(|lost| lost.table != *table);
+        state.lost.extend(new);
+        note(&mut self.problems, route, state);
     }
 
     /// What is wrong with routes.
@@ -237,6 +288,25 @@ impl<T: RouteKind> RouteState<T> {
         Self { seen: entry.object.clone(), refused, good, parents, attachments, lost }
     }
 
+    /// What is in force, or would be if it were not refused.
+    fn object(&self) -> &Arc<T> {
+        self.good.as_ref().map_or(&self.seen, |good| &good.object)
+    }
+
+    /// The Services that it names as backends or parents.
+    fn services(&self, key: &ObjectKey) -> Vec<ObjectKey> {
+        let parents = parents::services(key, &**self.object());
+        self.good.iter().flat_map(Compiled::named).chain(parents).collect()
+    }
+
+    /// Where it is attached, in force or not.
+    fn claims(&self) -> impl Iterator<Item = (&Attachment, Claimed)> {
+        let created = self.good.as_ref().map(|good| created(good.object.metadata()));
+        let attachments =
+            created.into_iter().flat_map(|created| self.attachments.iter().map(move |at| (at, created)));
+        attachments.map(|(at, created)| (at, Claimed { created, hostnames: at.hostnames.clone() }))
+    }
+
     /// Where it counts.
     fn places(&self) -> impl Iterator<Item = &Attachment> {
         self.attachments.iter().filter(|at| self.lost_at(at).is_none())
@@ -260,8 +330,13 @@ impl<T: RouteKind> RouteState<T> {
             }
         }
         for (reference, unresolved) in self.good.iter().flat_map(Compiled::unresolved) {
-            let message =
-                format!("{} ({}): its share is answered with 500", unresolved.message, unresolved.reason);
+            let lost = match T::KIND {
+                _ if reference.field.contains(".requestMirror") => "nothing is mirrored to it",
+                Kind::UdpRoute => "its share of the datagrams is dropped",
+                Kind::TcpRoute | Kind::TlsRoute => "its share of the connections is closed",
+                _ => "its share is answered with 500",
+            };
+            let message = format!("{} ({}): {lost}", unresolved.message, unresolved.reason);
             report::error(&mut problems, reference.field.clone(), message);
         }
         problems

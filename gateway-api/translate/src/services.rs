@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use model::service::{AppProtocol, Backend, BackendId};
+use model::service::{AppProtocol, Backend, BackendId, ObjectRef};
+use model::shared_map::SharedMap;
 use model::traffic::TrafficPolicy;
 use model::workload::Protocol;
 use objects::{Entry, Kind, ObjectKey, Problem, Store};
@@ -18,10 +19,14 @@ use crate::backend_policies::BackendPolicies;
 use crate::report::{self, Problems, object_ref};
 use crate::seen::Seen;
 
+mod addresses;
 mod endpoints;
 #[cfg(test)]
 mod tests;
 mod traffic;
+
+pub(crate) use addresses::Address;
+use addresses::Addresses;
 
 /// The label that names the Service of an EndpointSlice.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -34,9 +39,10 @@ pub(crate) struct Services {
     slice_objects: Seen<EndpointSlice>,
     known: HashMap<ObjectKey, Known>,
     slices: HashMap<ObjectKey, BTreeMap<ObjectKey, Arc<EndpointSlice>>>,
-    backends: Arc<HashMap<BackendId, Arc<Backend>>>,
-    frontends: HashMap<SocketAddr, BackendId>,
-    datagram_frontends: HashMap<SocketAddr, BackendId>,
+    backends: Arc<SharedMap<BackendId, Arc<Backend>>>,
+    addresses: Addresses,
+    /// The Services that the last update found new, changed or gone.
+    changed: BTreeSet<ObjectKey>,
     /// Problems of Services, of EndpointSlices, and of Services that claim one address.
     problems: [BTreeMap<ObjectKey, Problems>; 3],
     revisions: Option<(u64, u64)>,
@@ -79,21 +85,34 @@ pub(crate) enum Lookup {
     OtherTransport,
 }
 
+impl Port {
+    /// Where it answers on an address of its Service.
+    fn address(&self, ip: IpAddr) -> Address {
+        (SocketAddr::new(ip, self.port), self.transport)
+    }
+}
+
 impl Services {
     /// Takes in what changed; `policed` are the Services about which policies say something else.
     pub(crate) fn update(&mut self, store: &Store, policies: &BackendPolicies, policed: BTreeSet<ObjectKey>) {
         let revisions = (store.revision(Kind::Service), store.revision(Kind::EndpointSlice));
-        let last = self.revisions.replace(revisions);
-        if last == Some(revisions) && policed.is_empty() {
+        self.changed.clear();
+        if self.revisions.replace(revisions) == Some(revisions) && policed.is_empty() {
             return;
         }
+        let diff = self.objects.diff(store.services());
+        self.changed.extend(diff.stale.into_iter().map(|(key, _)| key));
+        self.changed.extend(diff.fresh.into_iter().map(|entry| entry.key.clone()));
         let mut touched = self.update_slices(store);
         touched.extend(policed);
-        let services = self.objects.diff(store.services());
-        touched.extend(services.stale.into_iter().map(|(key, _)| key));
-        touched.extend(services.fresh.into_iter().map(|entry| entry.key.clone()));
+        touched.extend(self.changed.iter().cloned());
+        let mut moved = Vec::new();
         for key in touched {
             self.problems[0].remove(&key);
+            let claimed = |known: Option<&Known>| {
+                known.map(|known| addresses::claimed(&known.object, &known.ports)).unwrap_or_default()
+            };
+            let before = claimed(self.known.get(&key));
             match store.services().get(&key.namespace, &key.name) {
                 Some(entry) => self.service(entry, policies),
                 None => {
@@ -101,10 +120,16 @@ impl Services {
                     self.drop_ports(&ports, &[]);
                 }
             }
+            moved.extend(self.addresses.set(&key, &before, &claimed(self.known.get(&key))));
         }
-        if last.is_none_or(|(services, _)| services != revisions.0) {
-            self.address(store);
-        }
+        let claimants = moved.into_iter().flat_map(|at| self.addresses.of(at)).map(|(key, _)| key.clone());
+        let judged: BTreeSet<ObjectKey> = claimants.chain(self.changed.iter().cloned()).collect();
+        judged.iter().for_each(|key| self.judge_addresses(key));
+    }
+
+    /// The Services that the last update found new, changed or gone.
+    pub(crate) fn changed(&self) -> &BTreeSet<ObjectKey> {
+        &self.changed
     }
 
     /// The TCP and UDP ports of a Service; `None` when there is no such Service.
@@ -125,24 +150,28 @@ impl Services {
         if other { Lookup::OtherTransport } else { Lookup::NoPort }
     }
 
-    /// The revision of the store's Services that this is the state of.
-    pub(crate) fn revision(&self) -> Option<u64> {
-        self.revisions.map(|(services, _)| services)
-    }
-
     /// Service ports by number.
-    pub(crate) fn backends(&self) -> &Arc<HashMap<BackendId, Arc<Backend>>> {
+    pub(crate) fn backends(&self) -> &Arc<SharedMap<BackendId, Arc<Backend>>> {
         &self.backends
     }
 
-    /// Service ports of UDP by ClusterIP and port.
-    pub(crate) fn datagram_frontends(&self) -> &HashMap<SocketAddr, BackendId> {
-        &self.datagram_frontends
+    /// The Service port that answers on a ClusterIP and port.
+    pub(crate) fn owner(&self, address: Address) -> Option<BackendId> {
+        self.addresses.owner(address)
     }
 
-    /// Service ports of TCP by ClusterIP and port.
-    pub(crate) fn frontends(&self) -> &HashMap<SocketAddr, BackendId> {
-        &self.frontends
+    /// The addresses that a Service port claims.
+    pub(crate) fn addresses(&self, id: BackendId) -> Vec<Address> {
+        let Some(backend) = self.backends.get(&id) else { return Vec::new() };
+        let ObjectRef { namespace, name, .. } = &backend.service;
+        let key = ObjectKey { kind: Kind::Service, namespace: namespace.clone(), name: name.clone() };
+        let claimed = self.known.get(&key).map(|known| addresses::claimed(&known.object, &known.ports));
+        claimed.into_iter().flatten().filter(|(_, of)| *of == id).map(|(address, _)| address).collect()
+    }
+
+    /// The addresses whose claims changed since this was asked last.
+    pub(crate) fn take_moved(&mut self) -> BTreeSet<Address> {
+        self.addresses.take_moved()
     }
 
     /// What is wrong with Services and EndpointSlices.
@@ -160,6 +189,9 @@ impl Services {
             let Some(service) = service_of(&key, &object) else { continue };
             if let Some(slices) = self.slices.get_mut(&service) {
                 slices.remove(&key);
+                if slices.is_empty() {
+                    self.slices.remove(&service);
+                }
             }
             touched.insert(service);
         }
@@ -184,7 +216,6 @@ impl Services {
                 self.problems[1].insert(entry.key.clone(), problems);
             }
         }
-        self.slices.retain(|_, slices| !slices.is_empty());
         touched
     }
 
@@ -209,6 +240,7 @@ impl Services {
                 report::error(&mut problems, field, format!("{name} port {number} is given twice"));
                 continue;
             }
+            traffic::check_protocol(port, index, &mut problems);
             let id = self.id(&entry.key, number, transport);
             let name = port.name.as_deref().map(Arc::from);
             let read = Port { port: number, transport, name, id, protocol: traffic::protocol(port) };
@@ -251,36 +283,27 @@ impl Services {
         *self.ids.entry((key.clone(), port, transport)).or_insert(next)
     }
 
-    /// Finds who answers on each address; the first Service by name keeps an address that
-    /// several claim.
-    fn address(&mut self, store: &Store) {
-        self.frontends.clear();
-        self.datagram_frontends.clear();
-        self.problems[2].clear();
-        for entry in store.services().iter() {
-            let Some(known) = self.known.get(&entry.key) else { continue };
-            let mut problems = Vec::new();
-            for (field, text) in cluster_ips(&entry.object) {
-                let Ok(ip) = text.parse::<IpAddr>() else {
-                    report::error(&mut problems, field, format!("{text:?} is not an IP address"));
-                    continue;
-                };
-                for port in &known.ports {
-                    let address = SocketAddr::new(ip, port.port);
-                    let of_transport = match port.transport {
-                        Protocol::Udp => &mut self.datagram_frontends,
-                        _ => &mut self.frontends,
-                    };
-                    let owner = *of_transport.entry(address).or_insert(port.id);
-                    if let Some(other) = self.backends.get(&owner).filter(|_| owner != port.id) {
-                        let message = format!("{address} belongs to {} already", other.service);
-                        report::error(&mut problems, field.clone(), message);
-                    }
+    /// Reports addresses of a Service that are none, and those that another Service has.
+    fn judge_addresses(&mut self, key: &ObjectKey) {
+        self.problems[2].remove(key);
+        let Some(known) = self.known.get(key) else { return };
+        let mut problems = Vec::new();
+        for (field, text) in addresses::cluster_ips(&known.object) {
+            let Ok(ip) = text.parse::<IpAddr>() else {
+                report::error(&mut problems, field, format!("{text:?} is not an IP address"));
+                continue;
+            };
+            for port in &known.ports {
+                let address = port.address(ip);
+                let owner = self.addresses.owner(address).filter(|owner| *owner != port.id);
+                if let Some(other) = owner.and_then(|owner| self.backends.get(&owner)) {
+                    let message = format!("{} belongs to {} already", address.0, other.service);
+                    report::error(&mut problems, field.clone(), message);
                 }
             }
-            if !problems.is_empty() {
-                self.problems[2].insert(entry.key.clone(), problems);
-            }
+        }
+        if !problems.is_empty() {
+            self.problems[2].insert(key.clone(), problems);
         }
     }
 }
@@ -307,16 +330,4 @@ fn transport(port: &ServicePort) -> Option<Protocol> {
 
 fn is_external(service: &Service) -> bool {
     service.spec.as_ref().and_then(|spec| spec.type_.as_deref()) == Some("ExternalName")
-}
-
-/// The Service's own addresses with their fields; none for a headless Service.
-fn cluster_ips(service: &Service) -> Vec<(String, &str)> {
-    let Some(spec) = &service.spec else { return Vec::new() };
-    let many = spec.cluster_ips.iter().flatten().enumerate();
-    let mut ips: Vec<_> = many.map(|(i, ip)| (format!("spec.clusterIPs[{i}]"), &**ip)).collect();
-    if ips.is_empty() {
-        ips.extend(spec.cluster_ip.as_deref().map(|ip| ("spec.clusterIP".to_owned(), ip)));
-    }
-    ips.retain(|(_, ip)| !ip.is_empty() && *ip != "None");
-    ips
 }

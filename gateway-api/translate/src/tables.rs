@@ -57,8 +57,6 @@ pub(crate) struct Tables {
 struct HttpTable {
     routes: Arc<RouteTable>,
     attached: usize,
-    /// How many of those are GRPCRoutes.
-    grpc: usize,
 }
 
 #[derive(Debug, Default)]
@@ -103,7 +101,6 @@ impl Tables {
                     route::insert(routes, &at.hostnames, entry.clone());
                 }
                 table.attached += 1;
-                table.grpc += usize::from(is_grpc(matches));
             }
             Entries::Stream(claim) => {
                 let table = self.streams.entry(at.table.clone()).or_default();
@@ -127,7 +124,6 @@ impl Tables {
                     route::remove(routes, &at.hostnames, entry);
                 }
                 table.attached -= 1;
-                table.grpc -= usize::from(is_grpc(matches));
                 if table.attached == 0 {
                     self.http.remove(&at.table);
                 }
@@ -164,16 +160,6 @@ impl Tables {
     pub(crate) fn attached(&self, key: &TableKey) -> usize {
         let http = self.http.get(key).map_or(0, |table| table.attached);
         http + self.streams.get(key).map_or(0, |table| table.attached)
-    }
-
-    /// Whether a GRPCRoute is attached to a table.
-    pub(crate) fn has_grpc(&self, key: &TableKey) -> bool {
-        self.http.get(key).is_some_and(|table| table.grpc > 0)
-    }
-
-    /// The tables that changed since they were taken.
-    pub(crate) fn changed(&self) -> impl Iterator<Item = &TableKey> {
-        self.changed.iter()
     }
 
     /// The tables that changed since this was asked last.
@@ -218,11 +204,6 @@ impl StreamTable {
             None => names.remove(&key),
         };
     }
-}
-
-/// Whether these are the matches of a GRPCRoute; a route has at least one.
-fn is_grpc(matches: &[Arc<RouteMatch>]) -> bool {
-    matches.first().is_some_and(|first| first.rule.grpc)
 }
 
 /// The names of an attachment; the empty one for any.

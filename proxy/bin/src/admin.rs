@@ -11,6 +11,7 @@ pub(crate) mod dump;
 pub(crate) mod http;
 pub(crate) mod log;
 pub(crate) mod observed;
+mod places;
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};

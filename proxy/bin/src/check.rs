@@ -13,12 +13,14 @@ use crate::offline;
 pub(crate) fn run(args: &CheckArgs) -> Result<u8> {
     let offline = offline::load(&args.paths, args.node.as_deref(), &args.cluster_name)?;
     let (report, failed) = report(&offline.problems, args.strict);
-    std::io::stdout().write_all(report.as_bytes())?;
+    // An empty or a wrong folder has no problems either.
+    let read = count(offline.objects, "object");
+    write!(std::io::stdout(), "{read} read\n{report}")?;
     Ok(u8::from(failed))
 }
 
 /// The text, and whether the check fails.
-fn report(problems: &[Problem], strict: bool) -> (String, bool) {
+pub(crate) fn report(problems: &[Problem], strict: bool) -> (String, bool) {
     let mut text = String::new();
     let mut errors = 0;
     for problem in problems {

@@ -33,6 +33,8 @@ enum Event {
     Orphaned,
     /// A successor has the sockets and may take over the kernel's maps.
     HandedOver,
+    /// Read all of the configuration again.
+    Reload,
     /// The successor went away before it served.
     TakenBack,
     /// The pods' devices changed.
@@ -121,7 +123,8 @@ fn serve(control: &mut Control, changes: &Changes, inbox: &Receiver<Event>) -> (
                 Event::Signal(Signal::Terminate) => return (None, false),
                 // Ctrl-C reaches every process of the terminal; the supervisor says what it means.
                 Event::Signal(Signal::Interrupt) if orphaned => return (None, false),
-                Event::Signal(_) => {}
+                Event::Signal(Signal::Reload) | Event::Reload if !handed_over => control.reload(),
+                Event::Signal(_) | Event::Reload => {}
                 Event::Orphaned => {
                     tracing::error!(
                         "the supervisor is gone; serving on without it. \
@@ -145,6 +148,7 @@ fn serve(control: &mut Control, changes: &Changes, inbox: &Receiver<Event>) -> (
         if changed || Instant::now() >= control.next_scan() {
             control.rescan();
         }
+        control.review_certificates();
         control.retry();
     }
 }
@@ -168,6 +172,7 @@ fn follow_supervisor(link: Arc<Link>, door: PathBuf, slots: Slots, events: Event
                 Ok(Some((Message::Drain(limit), _))) => events.send(Event::Drain(limit)),
                 Ok(Some((Message::Yield, _))) => events.send(Event::HandedOver),
                 Ok(Some((Message::Resume, _))) => events.send(Event::TakenBack),
+                Ok(Some((Message::Reload, _))) => events.send(Event::Reload),
                 Ok(Some(_)) => {}
                 Ok(None) | Err(_) => break,
             }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::CleanupArgs;
 use crate::fdstore::Message;
-use crate::redirection;
+use crate::pins;
 use crate::state::StateDir;
 
 /// Ends a proxy that has no supervisor and removes all that was installed. Fails while a
@@ -28,7 +28,7 @@ pub(crate) fn run(args: &CleanupArgs) -> Result<()> {
 
 /// Detaches the programs and removes pins, rules and routes.
 pub(crate) fn remove_installed(state: &StateDir, bpffs: Option<&Path>) -> Result<()> {
-    let pins = redirection::pin_dir(state, bpffs);
+    let pins = pins::folder(state, bpffs);
     let removed = redirect::cleanup(&pins)
         .with_context(|| format!("cannot remove all of what is pinned in {}", pins.display()))?;
     if removed.routing || !removed.layouts.is_empty() {

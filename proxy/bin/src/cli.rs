@@ -7,6 +7,7 @@ use std::str::FromStr;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::explain;
+use crate::limits::Setting;
 
 /// Weir: a sidecar-free L7 service mesh proxy, one per node.
 ///
@@ -90,12 +91,17 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) no_redirect: bool,
 
+    /// Sets a limit of what connections may use, as in `stall_timeout=60s` or `head_bytes=64KiB`; give
+    /// it once for each. docs/operations.md lists them, and /config shows those in force.
+    #[arg(long = "limit", value_name = "NAME=VALUE")]
+    pub(crate) limits: Vec<Setting>,
+
     /// Seconds that connections are given to end after SIGTERM.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub(crate) drain_timeout: u64,
 
-    /// Address and port of the admin endpoint over HTTP: /live, /ready, /metrics, /config, /log.
-    /// `none`: no such endpoint. /config and /log answer clients of the loopback only.
+    /// Address and port of the admin endpoint over HTTP: /live, /ready, /metrics, /config, /problems,
+    /// /log. `none`: no such endpoint. The last three answer clients of the loopback only.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:15200")]
     pub(crate) admin: Admin,
 

@@ -4,23 +4,26 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::IsTerminal;
 use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use config::{Changes, Files, Loaded};
 use model::Snapshot;
-use objects::{Problem, Severity};
+use objects::{Problem, Severity, Store, tell_refused};
 use proxy::{ListenerKind, Proxy};
 use telemetry::{Collector, Format};
 use translate::{Options, Translator};
 
 use crate::admin::Question;
-use crate::admin::observed::{Observed, ProblemCounts};
+use crate::admin::observed::{Observed, PresentProblems};
+use crate::certificates;
 use crate::cli::{Output, RunArgs};
 use crate::descriptors;
 use crate::finder::{self, Finder, Found};
+use crate::last_good::{Known, LastGood};
 use crate::listeners::{self, GatewaySockets, Slots, Transparents};
 use crate::live;
+use crate::node;
 use crate::output::SharedOutput;
 use crate::redirection::{Current, Redirection};
 use crate::state::StateDir;
@@ -40,12 +43,13 @@ pub(crate) struct Control {
     current: Current,
     observed: Arc<Observed>,
     problems: Problems,
+    last_good: LastGood,
 }
 
 /// Which pods are where.
 struct Pods {
     /// `--node`: then the files say which pods are local, otherwise those with a device are.
-    by_name: bool,
+    by_name: Option<String>,
     /// `--node-address`.
     own: Vec<IpAddr>,
     found: Found,
@@ -53,6 +57,16 @@ struct Pods {
 }
 
 impl Pods {
+    /// None found yet, only the node's own addresses.
+    fn new(args: &RunArgs) -> Self {
+        Self {
+            by_name: args.node.clone(),
+            own: args.node_addresses.clone(),
+            found: finder::find_now(&HashSet::new(), &HashMap::new()),
+            finder: None,
+        }
+    }
+
     fn local(&self) -> HashSet<IpAddr> {
         self.found.devices.keys().copied().collect()
     }
@@ -74,10 +88,21 @@ impl Pods {
         news
     }
 
+    /// What is wrong with what this node is said to be. Where nothing `is_redirecting`, a socket on
+    /// a foreign address fails by itself.
+    fn problems(&self, store: &Store, snapshot: &Snapshot, is_redirecting: bool) -> Vec<Problem> {
+        let mut problems: Vec<Problem> =
+            node::unknown_name(self.by_name.as_deref(), store).into_iter().collect();
+        if is_redirecting {
+            problems.extend(node::foreign_addresses(snapshot, &self.node_addresses()));
+        }
+        problems
+    }
+
     /// The addresses whose devices matter.
     fn wanted(&self, snapshot: &Snapshot) -> HashSet<IpAddr> {
         let pods = snapshot.workloads.iter();
-        let wanted = pods.filter(|(_, pod)| !self.by_name || pod.local.is_some());
+        let wanted = pods.filter(|(_, pod)| self.by_name.is_none() || pod.local.is_some());
         wanted.map(|(ip, _)| *ip).collect()
     }
 }
@@ -89,14 +114,20 @@ struct Problems {
     objects: Vec<Problem>,
     sockets: Vec<Problem>,
     kernel: Vec<Problem>,
+    /// What this node is said to be.
+    node: Vec<Problem>,
+    /// What the next process will not know.
+    last_good: Option<Problem>,
     logged: BTreeSet<Problem>,
-    counts: Arc<ProblemCounts>,
+    present: Arc<PresentProblems>,
 }
 
 impl Problems {
     fn all(&self) -> BTreeSet<Problem> {
-        let parts = [&self.files, &self.objects, &self.sockets, &self.kernel];
-        parts.into_iter().flatten().cloned().collect()
+        let mut objects = self.objects.clone();
+        tell_refused(&mut objects, &self.files);
+        let parts = [&self.files, &objects, &self.sockets, &self.kernel, &self.node];
+        parts.into_iter().flatten().chain(&self.last_good).cloned().collect()
     }
 
     /// Logs what was not there the last time.
@@ -111,7 +142,7 @@ impl Problems {
         for problem in self.logged.difference(&all) {
             tracing::info!("no more: {problem}");
         }
-        self.counts.set(&all);
+        self.present.set(&all);
         self.logged = all;
     }
 }
@@ -121,32 +152,30 @@ impl Control {
     ///
     /// Whatever an earlier process left in the kernel stays in force until the workers serve.
     pub(crate) fn start(args: &RunArgs, state: &StateDir, slots: Slots) -> Result<(Self, Changes)> {
-        let mut files = Files::open(&args.paths)?;
+        let known = Known::take(&slots);
+        let mut files = known.open(&args.paths)?;
         let changes = files.watch();
-        let loaded = files.load(Instant::now());
         let mut translator = Translator::new(options(args));
-        let mut pods = Pods {
-            by_name: args.node.is_some(),
-            own: args.node_addresses.clone(),
-            found: finder::find_now(&HashSet::new(), &HashMap::new()),
-            finder: None,
-        };
+        let mut pods = Pods::new(args);
+        let loaded = known.load(&mut files, &mut translator, &pods.node_addresses());
         let mut translation = translator.translate(&loaded.store, &HashSet::new(), &pods.node_addresses());
         pods.found =
             finder::find_now(&pods.wanted(&translation.snapshot), &Redirection::pinned(args, state)?);
         translation = translator.translate(&loaded.store, &pods.local(), &pods.node_addresses());
         let mut problems =
             Problems { files: loaded.problems, objects: translation.problems, ..Problems::default() };
-        if problems.all().iter().any(|problem| problem.fatal) {
+        if problems.all().iter().any(|problem| is_fatal(problem, &files)) {
             problems.log();
             bail!("not started: what cannot be read may be a policy, and nobody can tell whose");
         }
+        let last_good = LastGood::start(slots.clone(), known, &mut files, &problems.objects);
         let version = loaded.store.version();
         // The store is left to the files: nothing is copied where nobody else holds it.
         drop(loaded.store);
         let snapshot = translation.snapshot;
         let workers = workers(args);
         let mut redirection = Redirection::open(args, state, workers)?;
+        problems.node = pods.problems(files.store(), &snapshot, redirection.is_some());
         let transparent = match redirection {
             Some(_) => Transparents::take(&slots, workers).context("transparent listeners")?,
             None => Transparents::default(),
@@ -159,13 +188,12 @@ impl Control {
         let mut writers: Vec<telemetry::Writer> = writers;
         let kernel_writer = writers.pop().context("one more ring than workers")?;
         let collector = collect(args.output, readers, state)?;
-        let limits = descriptors::limits(workers);
-        let config = proxy::Config { workers, pin: args.pin, transparent: redirection.is_some(), limits };
-        let proxy = Proxy::start(config, snapshot.clone(), lists, writers)?;
+        let config = data_plane(args, workers, redirection.is_some());
+        let proxy = Proxy::start(config.clone(), snapshot.clone(), lists, writers)?;
         take_datagrams(&proxy, sockets.added_udp, &transparent)?;
         let current = Current::new(snapshot.clone());
-        let observed =
-            Observed::new(proxy.worker_stats(), current.clone(), collector.counts(), problems.counts.clone());
+        let (flows, present) = (collector.counts(), problems.present.clone());
+        let observed = Observed::new(proxy.worker_stats(), current.clone(), flows, present, config.limits);
         if let Some(redirection) = &mut redirection {
             redirection.lead_to(&transparent)?;
             redirection.record(current.clone(), kernel_writer)?;
@@ -187,16 +215,18 @@ impl Control {
             current,
             observed: Arc::new(observed),
             problems,
+            last_good,
         };
         Ok((control, changes))
     }
 
     /// Waits until the workers serve: nobody is told that they do before. A thread takes its time to
-    /// begin on a busy machine.
-    pub(crate) fn await_workers(&self) {
+    /// begin on a busy machine. From then on what is in force is kept for the next process.
+    pub(crate) fn await_workers(&mut self) {
         while !self.proxy.is_serving() {
             std::thread::sleep(PUBLISH_POLL);
         }
+        self.last_good.hold();
     }
 
     /// What the admin endpoint sees of this.
@@ -219,10 +249,38 @@ impl Control {
 
     /// Reads what changed in the files and puts it in force.
     pub(crate) fn rescan(&mut self) {
-        let Loaded { store, problems, next, .. } = self.files.rescan(Instant::now());
+        let (start, before) = (Instant::now(), self.files.stats());
+        let loaded = self.files.rescan(start);
+        let (objects, revision) = (loaded.changed.len(), self.current.get().revision);
+        self.take(loaded);
+        let new = self.current.get().revision;
+        if new != revision {
+            let files = self.files.stats().parsed - before.parsed;
+            let ms = start.elapsed().as_millis();
+            tracing::info!(revision = new, objects, files, ms, "a change is in force");
+        }
+    }
+
+    /// Reads all of the files, changed or not.
+    pub(crate) fn reload(&mut self) {
+        let before = self.files.stats();
+        let loaded = self.files.reload(Instant::now());
+        self.take(loaded);
+        let after = self.files.stats();
+        tracing::info!(
+            read = after.read - before.read,
+            changed = after.parsed - before.parsed,
+            revision = self.current.get().revision,
+            "read all of the configuration again"
+        );
+    }
+
+    fn take(&mut self, loaded: Loaded) {
+        let Loaded { store, problems, next, .. } = loaded;
         self.next_scan = next;
         self.problems.files = problems;
         if store.version() == self.version {
+            self.remember();
             // Sockets and devices that failed may succeed by now.
             self.problems.log();
             return;
@@ -241,8 +299,20 @@ impl Control {
 
     /// Brings the kernel back in line after somebody else had it.
     pub(crate) fn reapply(&mut self) {
+        if let Some(redirection) = &mut self.redirection {
+            redirection.forget();
+        }
+        self.last_good.hold();
         self.put_in_force(self.current.get());
         self.problems.log();
+    }
+
+    /// Says what is to be said of certificates whose time has come since.
+    pub(crate) fn review_certificates(&mut self) {
+        if self.translator.next_lapse().is_some_and(|at| at <= SystemTime::now()) {
+            self.translator.review_certificates();
+            self.translate();
+        }
     }
 
     /// Tries again to listen where it failed.
@@ -257,8 +327,17 @@ impl Control {
         let translation =
             self.translator.translate(self.files.store(), &self.pods.local(), &self.pods.node_addresses());
         self.problems.objects = translation.problems;
+        self.remember();
+        let is_redirecting = self.redirection.is_some();
+        self.problems.node = self.pods.problems(self.files.store(), &translation.snapshot, is_redirecting);
         self.put_in_force(translation.snapshot);
         self.problems.log();
+    }
+
+    /// Keeps what was read for the next process.
+    fn remember(&mut self) {
+        self.last_good.update(self.files.take_notes(), &self.problems.objects);
+        self.problems.last_good = self.last_good.problem().cloned();
     }
 
     /// Workers first: they judge by the new policy before the kernel sends them more, and before
@@ -324,6 +403,12 @@ impl Control {
     }
 }
 
+/// Whether no process may begin with this: what it hides may be a policy. One that goes on where
+/// another was has what was in force.
+fn is_fatal(problem: &Problem, files: &Files) -> bool {
+    problem.fatal && !problem.source.as_ref().is_some_and(|source| files.is_served(&source.file))
+}
+
 fn collect(output: Output, readers: Vec<telemetry::Reader>, state: &StateDir) -> Result<Collector> {
     let mut collector = Collector::start(readers)?;
     let stdout = std::io::stdout();
@@ -341,9 +426,15 @@ fn options(args: &RunArgs) -> Options {
         cluster_name: args.cluster_name.clone(),
         node: args.node.clone(),
         check_key_pair: tls::check,
-        certificate_lapsed: |pair| tls::lapsed(pair, std::time::SystemTime::now()),
+        certificate_lapse: certificates::lapse,
         check_authorities: tls::check_authorities,
     }
+}
+
+/// How the workers run.
+fn data_plane(args: &RunArgs, workers: usize, transparent: bool) -> proxy::Config {
+    let limits = descriptors::limits(&args.limits, workers);
+    proxy::Config { workers, pin: args.pin, transparent, limits }
 }
 
 /// As many as the cgroup and the affinity mask allow, at most [`WORKERS_MAX`].

@@ -15,7 +15,7 @@ mod answer;
 mod forward;
 mod json;
 mod judge;
-mod name;
+pub(crate) mod name;
 mod question;
 mod text;
 mod why;

@@ -32,6 +32,8 @@ pub(crate) enum Message {
     Yield,
     /// The successor failed: carry on.
     Resume,
+    /// Read all of the configuration again.
+    Reload,
 }
 
 impl Message {
@@ -43,6 +45,7 @@ impl Message {
             Self::Ready => "READY".into(),
             Self::Yield => "YIELD".into(),
             Self::Resume => "RESUME".into(),
+            Self::Reload => "RELOAD".into(),
             Self::Drain(limit) => format!("DRAIN {}", limit.as_millis()),
         }
     }
@@ -56,6 +59,7 @@ impl Message {
             "READY" => Some(Self::Ready),
             "YIELD" => Some(Self::Yield),
             "RESUME" => Some(Self::Resume),
+            "RELOAD" => Some(Self::Reload),
             "DRAIN" => Some(Self::Drain(Duration::from_millis(rest.parse().ok()?))),
             _ => None,
         }

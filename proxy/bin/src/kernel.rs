@@ -9,6 +9,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use model::Snapshot;
 use model::identity::IdentityId;
 use model::policy::{Direction, DirectionPolicy, EndpointPolicy, Enforcement, PolicyVerdict};
+use model::shared_map::SharedMap;
 use model::workload::{EndpointId, Protocol, Workload};
 use redirect::{Action, Device, Endpoint, Frontend, PolicyEntry, State};
 
@@ -103,8 +104,20 @@ fn identities(snapshot: &Snapshot) -> Vec<(IpNet, u32)> {
     all
 }
 
+/// Whether the same addresses answer in both.
+pub(crate) fn same_frontends(a: &Snapshot, b: &Snapshot) -> bool {
+    type Frontends = Arc<SharedMap<SocketAddr, Arc<model::service::Frontend>>>;
+    let same = |a: &Frontends, b: &Frontends| {
+        Arc::ptr_eq(a, b) || (a.len() == b.len() && a.keys().all(|at| b.contains_key(at)))
+    };
+    same(&a.frontends, &b.frontends)
+        && same(&a.datagram_frontends, &b.datagram_frontends)
+        && a.gateways.len() == b.gateways.len()
+        && a.gateways.keys().all(|at| b.gateways.contains_key(at))
+}
+
 fn frontends(snapshot: &Snapshot) -> Vec<Frontend> {
-    let of_services = |transport, addresses: &HashMap<SocketAddr, Arc<model::service::Frontend>>| {
+    let of_services = |transport, addresses: &SharedMap<SocketAddr, Arc<model::service::Frontend>>| {
         let frontend = |at: &SocketAddr| Frontend {
             address: at.ip(),
             port: at.port(),

@@ -15,6 +15,7 @@ use proxy::{Config, Listener, ListenerKind};
 use socket2::{Domain, Protocol, Socket, Type};
 
 use crate::fdstore::{self, Held, Link, Message};
+use crate::last_good;
 
 /// Every listening socket of this process under its name, here and at the supervisor.
 #[derive(Clone, Debug)]
@@ -34,14 +35,15 @@ impl Slots {
         self.held.lock().expect("no panic while it is held")
     }
 
-    /// Another descriptor of the socket of this name.
-    fn get(&self, name: &str) -> io::Result<Option<OwnedFd>> {
+    /// Another descriptor of what has this name.
+    pub(crate) fn get(&self, name: &str) -> io::Result<Option<OwnedFd>> {
         let held = self.held();
         let fd = held.iter().find(|(other, _)| other == name).map(|(_, fd)| fd.try_clone());
         fd.transpose()
     }
 
-    fn hold(&self, name: &str, socket: &OwnedFd) -> io::Result<()> {
+    /// Keeps another descriptor of it under this name.
+    pub(crate) fn hold(&self, name: &str, socket: &OwnedFd) -> io::Result<()> {
         let fd = socket.try_clone()?;
         let message = Message::Hold(name.to_owned());
         if let Err(error) = self.supervisor.send(&message, Some(fd.as_fd())) {
@@ -51,7 +53,8 @@ impl Slots {
         Ok(())
     }
 
-    fn release(&self, name: &str) {
+    /// Keeps it no more.
+    pub(crate) fn release(&self, name: &str) {
         let message = Message::Release(name.to_owned());
         if let Err(error) = self.supervisor.send(&message, None) {
             tracing::debug!(%error, "no supervisor to drop {name}");
@@ -230,7 +233,7 @@ impl GatewaySockets {
             open.iter().flat_map(|at| (0..workers).map(|worker| slot(worker, *at))).collect();
         self.slots.keep_only(|name| match name.split('/').next() {
             Some("gateway" | "gateway-udp") => names.contains(name),
-            Some(ADMIN) => true,
+            Some(ADMIN | last_good::NAME) => true,
             _ => name.split('/').nth(1).and_then(|w| w.parse().ok()).is_some_and(|w: usize| w < workers),
         });
         changes

@@ -2,6 +2,7 @@
 //! module of its name.
 
 mod admin;
+mod certificates;
 mod check;
 mod child;
 mod cleanup;
@@ -13,11 +14,15 @@ mod explain;
 mod fdstore;
 mod finder;
 mod kernel;
+mod last_good;
+mod limits;
 mod listeners;
 mod live;
 mod metrics;
+mod node;
 mod offline;
 mod output;
+mod pins;
 mod redirection;
 mod signals;
 mod state;

@@ -8,6 +8,7 @@ use std::fmt::Error;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use model::Snapshot;
 use model::flow::{FlowReason, HttpVersion};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, text};
@@ -20,6 +21,7 @@ use proxy::stats::{BUCKET_SECONDS, Outcomes, Sample, ServiceRequests};
 use telemetry::reason::reason_name;
 
 use crate::admin::observed::Observed;
+use crate::certificates::expiries;
 
 mod process;
 
@@ -56,6 +58,7 @@ impl Collector for Source {
         services(&outcomes, observed, &mut out)?;
         workers(observed, &mut out)?;
         control(observed, &mut out)?;
+        certificates(&observed.current.get(), &mut out)?;
         kernel(observed, &mut out)?;
         process::encode(&mut out)
     }
@@ -251,6 +254,8 @@ fn workers(observed: &Observed, out: &mut Out<'_>) -> Result<(), Error> {
 }
 
 fn control(observed: &Observed, out: &mut Out<'_>) -> Result<(), Error> {
+    let mut build = out.begin("weir_build_info", "1, with the version of Weir.", MetricType::Gauge)?;
+    ConstGauge::new(1).encode(build.encode_family(&[("version", env!("CARGO_PKG_VERSION"))])?)?;
     let help = "Revision of the configuration that all workers and the kernel have in force.";
     out.gauge("weir_config_revision", help, observed.revision())?;
     let problems = &observed.problems;
@@ -270,6 +275,19 @@ fn control(observed: &Observed, out: &mut Out<'_>) -> Result<(), Error> {
     let rows = [([("at", "ring")], flows.lost()), ([("at", "reader")], flows.unread())];
     let help = "Flow records lost because the ring of a worker was full, or because a reader was too slow.";
     out.counters("weir_flow_records_lost", help, rows)
+}
+
+/// The certificates in use, those that expire first.
+fn certificates(snapshot: &Snapshot, out: &mut Out<'_>) -> Result<(), Error> {
+    let help =
+        "When the certificate of a Secret in use expires, in seconds since 1970; the first 256 to do so.";
+    let name = "weir_certificate_expiry_timestamp_seconds";
+    let mut metric = out.begin(name, help, MetricType::Gauge)?;
+    for (expiry, secret) in expiries(snapshot) {
+        let labels = [("namespace", &*secret.namespace), ("secret", &*secret.name)];
+        ConstGauge::new(expiry).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
 }
 
 /// What the programs in the kernel count; nothing where there are none.

@@ -8,8 +8,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use model::Snapshot;
-use objects::Problem;
+use objects::{Problem, tell_refused};
 use translate::{Options, Translator};
+
+use crate::certificates;
+use crate::node as own;
 
 /// What the files come to.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub(crate) struct Offline {
     pub(crate) snapshot: Arc<Snapshot>,
     /// What is wrong with the files and the objects, in order of place.
     pub(crate) problems: Vec<Problem>,
+    /// How many objects are good.
+    pub(crate) objects: usize,
 }
 
 /// Reads and translates `paths` as the node of this name, or as a node that has every pod.
@@ -28,7 +33,7 @@ pub(crate) fn load(paths: &[PathBuf], node: Option<&str>, cluster_name: &str) ->
         cluster_name: cluster_name.to_owned(),
         node: node.map(str::to_owned),
         check_key_pair: tls::check,
-        certificate_lapsed: |pair| tls::lapsed(pair, std::time::SystemTime::now()),
+        certificate_lapse: certificates::lapse,
         check_authorities: tls::check_authorities,
     };
     let mut translator = Translator::new(options);
@@ -37,9 +42,11 @@ pub(crate) fn load(paths: &[PathBuf], node: Option<&str>, cluster_name: &str) ->
         let all: HashSet<IpAddr> = translation.snapshot.workloads.keys().copied().collect();
         translation = translator.translate(&loaded.store, &all, &[]);
     }
-    let mut problems = loaded.problems;
-    problems.extend(translation.problems);
+    let mut problems = translation.problems;
+    tell_refused(&mut problems, &loaded.problems);
+    problems.extend(loaded.problems);
+    problems.extend(own::unknown_name(node, &loaded.store));
     problems.sort();
     problems.dedup();
-    Ok(Offline { snapshot: translation.snapshot, problems })
+    Ok(Offline { snapshot: translation.snapshot, problems, objects: loaded.store.count() })
 }

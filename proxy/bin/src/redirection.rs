@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -14,6 +13,7 @@ use model::workload::EndpointId;
 use objects::{Kind, ObjectKey, Problem};
 use redirect::{Config, Device, Events, Family, Redirect};
 use rustix::event::{PollFd, PollFlags};
+use rustix::net::{AddressFamily, SocketType, netdevice};
 use telemetry::Writer;
 
 use crate::cli::RunArgs;
@@ -21,6 +21,7 @@ use crate::events;
 use crate::finder::Found;
 use crate::kernel;
 use crate::listeners::{Transparent, Transparents};
+use crate::pins;
 use crate::state::StateDir;
 
 /// The Snapshot in force, for those who explain it and name rules by it.
@@ -49,7 +50,40 @@ impl Current {
 }
 
 /// The loaded programs. They stay attached when this is dropped.
-pub(crate) struct Redirection(Redirect);
+pub(crate) struct Redirection {
+    redirect: Redirect,
+    uplinks: Vec<String>,
+    /// What the kernel has in full.
+    applied: Option<Applied>,
+}
+
+/// All that the kernel's state is made from.
+#[derive(Debug)]
+struct Applied {
+    snapshot: Arc<Snapshot>,
+    found: Found,
+    uplinks: Vec<Option<u32>>,
+}
+
+impl Applied {
+    /// Whether the kernel is told the same by both: where only endpoints or routes differ it is.
+    fn is(&self, other: &Self) -> bool {
+        let (a, b) = (&self.snapshot, &other.snapshot);
+        Arc::ptr_eq(&a.workloads, &b.workloads)
+            && Arc::ptr_eq(&a.policies, &b.policies)
+            && Arc::ptr_eq(&a.addresses, &b.addresses)
+            && kernel::same_frontends(a, b)
+            && self.found == other.found
+            && self.uplinks == other.uplinks
+    }
+}
+
+/// The index of each device, if it is there.
+fn indices(devices: &[String]) -> Vec<Option<u32>> {
+    let socket = rustix::net::socket(AddressFamily::INET, SocketType::DGRAM, None).ok();
+    let index = |name: &String| netdevice::name_to_index(socket.as_ref()?, name).ok();
+    devices.iter().map(index).collect()
+}
 
 impl Redirection {
     /// Loads the programs, or takes up those that an earlier process left. `None`, with a line in
@@ -66,7 +100,7 @@ impl Redirection {
             tracing::warn!("cannot redirect, only clients of the Gateways' addresses are served: {missing}");
             return Ok(None);
         }
-        let pins = pin_dir(state, args.places.bpffs.as_deref());
+        let pins = pins::folder(state, args.places.bpffs.as_deref());
         let config = Config {
             uplinks: args.uplinks.clone(),
             upstream_ports: proxy::Config::SOURCE_PORTS,
@@ -74,7 +108,8 @@ impl Redirection {
         };
         let redirect = Redirect::open(config)
             .with_context(|| format!("cannot redirect with pins in {}", pins.display()))?;
-        Ok(Some(Self(redirect)))
+        pins::warn_if_private(&pins);
+        Ok(Some(Self { redirect, uplinks: args.uplinks.clone(), applied: None }))
     }
 
     /// Where pods are by what an earlier process left in the kernel.
@@ -82,7 +117,7 @@ impl Redirection {
         if args.no_redirect || !redirect::preflight().is_empty() {
             return Ok(HashMap::new());
         }
-        let pins = pin_dir(state, args.places.bpffs.as_deref());
+        let pins = pins::folder(state, args.places.bpffs.as_deref());
         redirect::pinned(&pins).with_context(|| format!("cannot read the pins in {}", pins.display()))
     }
 
@@ -95,15 +130,32 @@ impl Redirection {
             }
             Ok(())
         }
-        lead(&mut self.0, redirect::Kind::Connections, &sockets.connections)?;
-        lead(&mut self.0, redirect::Kind::Datagrams, &sockets.datagrams)
+        lead(&mut self.redirect, redirect::Kind::Connections, &sockets.connections)?;
+        lead(&mut self.redirect, redirect::Kind::Datagrams, &sockets.datagrams)
     }
 
-    /// Brings the snapshot into the kernel. What is not enforced, or not at all in the kernel,
-    /// comes back as problems.
-    pub(crate) fn apply(&mut self, snapshot: &Snapshot, found: &Found) -> Vec<Problem> {
+    /// Brings the snapshot into the kernel, unless it is there. What is not enforced, or not at
+    /// all in the kernel, comes back as problems; with problems it is tried again the next time.
+    pub(crate) fn apply(&mut self, snapshot: &Arc<Snapshot>, found: &Found) -> Vec<Problem> {
+        let uplinks = indices(&self.uplinks);
+        let next = Applied { snapshot: snapshot.clone(), found: found.clone(), uplinks };
+        if self.applied.as_ref().is_some_and(|last| last.is(&next)) {
+            self.applied = Some(next);
+            return Vec::new();
+        }
+        let problems = self.write(snapshot, found);
+        self.applied = problems.is_empty().then_some(next);
+        problems
+    }
+
+    /// Takes nothing in the kernel for granted any more: somebody else had it.
+    pub(crate) fn forget(&mut self) {
+        self.applied = None;
+    }
+
+    fn write(&mut self, snapshot: &Snapshot, found: &Found) -> Vec<Problem> {
         let state = kernel::state(snapshot, &found.devices);
-        match self.0.apply(&state) {
+        match self.redirect.apply(&state) {
             Ok(report) => {
                 let pods = report.problems.into_iter().map(|(id, why)| pod(snapshot, id, &why));
                 let uplinks = report
@@ -121,12 +173,12 @@ impl Redirection {
 
     /// A reader of what the programs count.
     pub(crate) fn counters(&self) -> Result<redirect::CounterReader> {
-        Ok(self.0.counter_reader()?)
+        Ok(self.redirect.counter_reader()?)
     }
 
     /// Writes what the programs report into `flows`, from a thread of its own.
     pub(crate) fn record(&self, current: Current, flows: Writer) -> Result<()> {
-        let events = self.0.events()?;
+        let events = self.redirect.events()?;
         std::thread::Builder::new().name("kernel-events".into()).spawn(move || {
             if let Err(error) = follow(events, &current, flows) {
                 tracing::error!(%error, "what the kernel drops is not recorded any more");
@@ -168,17 +220,3 @@ fn pod(snapshot: &Snapshot, id: u32, why: &str) -> Problem {
         None => problem,
     }
 }
-
-/// Where programs and maps are pinned: `given`, else below `/sys/fs/bpf` if that is a bpffs, else
-/// in the state folder.
-pub(crate) fn pin_dir(state: &StateDir, given: Option<&Path>) -> PathBuf {
-    if let Some(given) = given {
-        return given.to_owned();
-    }
-    let shared = Path::new("/sys/fs/bpf");
-    let is_bpffs = rustix::fs::statfs(shared).is_ok_and(|fs| i128::from(fs.f_type) == BPFFS_MAGIC);
-    if is_bpffs { shared.join("weir") } else { state.path().join("bpf") }
-}
-
-/// `BPF_FS_MAGIC` of linux/magic.h.
-const BPFFS_MAGIC: i128 = 0xcafe_4a11;

@@ -13,10 +13,12 @@ use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM, SIGUSR2};
 pub(crate) enum Signal {
     /// A child ended (SIGCHLD).
     Child,
-    /// Stop and keep what is installed (SIGTERM, SIGHUP).
+    /// Stop and keep what is installed (SIGTERM).
     Terminate,
     /// Stop and clean up (SIGINT).
     Interrupt,
+    /// Read all of the configuration again (SIGHUP).
+    Reload,
     /// Replace the proxy by one of the binary that is on disk now (SIGUSR2).
     Restart,
 }
@@ -64,7 +66,7 @@ impl AsFd for Signals {
 const TABLE: [(i32, Signal); 5] = [
     (SIGCHLD, Signal::Child),
     (SIGTERM, Signal::Terminate),
-    (SIGHUP, Signal::Terminate),
+    (SIGHUP, Signal::Reload),
     (SIGINT, Signal::Interrupt),
     (SIGUSR2, Signal::Restart),
 ];

@@ -158,11 +158,15 @@ impl Supervisor {
                 self.replace();
                 return Ok(());
             }
+            Signal::Reload => {
+                self.reload();
+                return Ok(());
+            }
             Signal::Terminate => false,
             Signal::Interrupt => true,
         };
         if let Some(stop) = &mut self.stop {
-            // Asked twice: no more patience.
+            tracing::info!("told to stop again: connections get no more time");
             stop.kill_at = Instant::now();
             stop.clean_up |= clean_up;
             return Ok(());
@@ -221,14 +225,29 @@ impl Supervisor {
         ready
     }
 
+    /// Has every proxy read all of the configuration again. One that starts does anyway.
+    fn reload(&self) {
+        if self.stop.is_some() {
+            tracing::info!("nothing is read again: Weir is stopping");
+            return;
+        }
+        for proxy in [&self.proxy, &self.successor].into_iter().flatten() {
+            tell(proxy, &Message::Reload);
+        }
+    }
+
     /// Starts a successor of the proxy that serves. Both accept from the same sockets until it is
     /// ready.
     fn replace(&mut self) {
+        if self.stop.is_some() {
+            tracing::warn!("no restart: Weir is stopping");
+            return;
+        }
         let Some(link) = self.proxy.as_ref().and_then(|proxy| proxy.link.as_ref()) else {
             tracing::warn!("no restart: there is no proxy to replace, the next one starts anyway");
             return;
         };
-        if self.stop.is_some() || self.successor.is_some() {
+        if self.successor.is_some() {
             tracing::warn!("no restart: one is under way");
             return;
         }
@@ -275,7 +294,7 @@ impl Supervisor {
             }
             let kill_at = patience.map_or(kill_at, |stop| stop.min(kill_at));
             if now >= kill_at {
-                tracing::warn!("the replaced proxy did not end in time and is killed");
+                tracing::warn!("the replaced proxy has not ended and is killed: its connections are cut");
                 proxy.process.kill()?;
                 proxy.process.wait()?;
             } else {
@@ -305,7 +324,7 @@ impl Supervisor {
         let Some(proxy) = &mut self.proxy else { return Ok(None) };
         let Some(status) = proxy.process.try_wait()? else {
             if self.stop.is_some_and(|stop| Instant::now() >= stop.kill_at) {
-                tracing::warn!("the proxy did not end in time and is killed");
+                tracing::warn!("the proxy has not ended and is killed: its connections are cut");
                 proxy.process.kill()?;
                 proxy.process.wait()?;
                 self.proxy = None;

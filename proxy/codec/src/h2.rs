@@ -70,7 +70,8 @@ pub enum Event {
         stream: StreamId,
     },
     /// The stream is over: reset by the peer, malformed, or refused by the peer's GOAWAY (then the code is
-    /// REFUSED_STREAM: the request was not processed). Unread data is gone.
+    /// REFUSED_STREAM: the request was not processed). Unread data is gone, but for that of an answer which the
+    /// peer reset.
     Reset {
         /// The stream.
         stream: StreamId,

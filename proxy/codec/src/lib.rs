@@ -3,6 +3,7 @@
 //! Nothing here knows a socket, a clock or a rule. Whatever is ambiguous is refused, never repaired.
 
 mod detect;
+pub mod grpc;
 pub mod h2;
 pub mod hpack;
 pub mod http1;

@@ -9,6 +9,7 @@ use model::Snapshot;
 use model::address::{ClientAddr, OrigDstAddr};
 use model::identity::IdentityId;
 use model::service::{BackendId, Frontend, GatewayAddr, GatewayPort};
+use model::shared_map::SharedMap;
 use model::workload::{EndpointId, Workload};
 
 use super::{Addressing, Place};
@@ -40,7 +41,7 @@ fn snapshot() -> Snapshot {
     Snapshot {
         addresses: Arc::new(addresses),
         workloads: Arc::new(HashMap::from([pod("10.0.0.1", Some(EndpointId(1))), pod("10.0.9.1", None)])),
-        frontends: Arc::new(HashMap::from([("10.96.0.1:80".parse().unwrap(), Arc::new(frontend))])),
+        frontends: Arc::new(SharedMap::from([("10.96.0.1:80".parse().unwrap(), Arc::new(frontend))])),
         gateways: Arc::new(HashMap::from([gateway(None), gateway(Some(ip("10.97.0.1")))])),
         node_addresses: [ip(NODE)].into(),
         ..Snapshot::default()

@@ -85,7 +85,7 @@ async fn buffers_of_one_payer_stay_within_its_account() {
     let (home, stats) = (Rc::new(Buffers::default()), Arc::new(Stats::default()));
     let account = Account::new(3 * SIZE_FIRST, &stats);
     let other = Account::new(3 * SIZE_FIRST, &stats);
-    Account::pays(Some(account.clone()), async {
+    Account::pays(account.clone(), async {
         let [mut one, mut two, mut three] = [(); 3].map(|()| Buffer::new(&home));
         assert_eq!(fill(&mut one, 1, SIZE_BULK), SIZE_FIRST);
         assert_eq!(fill(&mut one, 1, SIZE_BULK), SIZE_FIRST, "twice the size");
@@ -100,7 +100,7 @@ async fn buffers_of_one_payer_stay_within_its_account() {
     })
     .await;
     assert_eq!(account.held.get(), 0);
-    Account::pays(Some(other), async {
+    Account::pays(other, async {
         assert_eq!(fill(&mut Buffer::new(&home), 1, SIZE_BULK), SIZE_FIRST);
     })
     .await;

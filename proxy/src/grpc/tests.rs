@@ -1,24 +1,11 @@
-//! Which requests are gRPC calls, and what statuses become.
+//! What statuses become, and how calls that were broken off end.
 
-use super::{Ended, ended_by, is_grpc, status};
+use codec::grpc::is_plain;
+use codec::h2::ErrorCode;
+use model::flow::FlowReason;
 
-#[test]
-fn calls_are_known_by_their_content_type() {
-    let cases = [
-        ("application/grpc", true),
-        ("application/grpc+proto", true),
-        ("Application/GRPC;x=y", true),
-        ("application/grpc-web", false),
-        ("application/grpc-web+proto", false),
-        ("application/grpcx", false),
-        ("application/json", false),
-        ("application/grp", false),
-        ("", false),
-    ];
-    for (content_type, expected) in cases {
-        assert_eq!(is_grpc(content_type.as_bytes()), expected, "{content_type}");
-    }
-}
+use super::{Ended, Trailers, ended_by, status};
+use crate::refusal::Refusal;
 
 #[test]
 fn statuses_follow_the_official_mapping() {
@@ -35,7 +22,41 @@ fn statuses_follow_the_official_mapping() {
         (504, "4"),
     ];
     for (http, code) in cases {
-        assert_eq!(status(http), code, "{http}");
+        assert_eq!(status(http).as_str(), code, "{http}");
+    }
+}
+
+#[test]
+fn calls_that_are_broken_off_say_who_is_to_blame() {
+    use FlowReason::{DeadlineExceeded, Limit, RouteTimeout, UpstreamFailed};
+    let cases = [
+        (UpstreamFailed, None, "14", "The endpoint went away before the call had ended"),
+        (UpstreamFailed, Some(ErrorCode::CANCEL), "1", "The endpoint reset the call"),
+        (UpstreamFailed, Some(ErrorCode::INTERNAL_ERROR), "13", "The endpoint reset the call"),
+        (RouteTimeout, None, "4", "The endpoint took too long to answer"),
+        (DeadlineExceeded, None, "4", "The deadline of the call has passed"),
+        (DeadlineExceeded, Some(ErrorCode::CANCEL), "4", "The deadline of the call has passed"),
+        (Limit, None, "14", "The proxy gave the call up"),
+    ];
+    for (reason, reset, status, message) in cases {
+        let fields = [("grpc-status", status.as_bytes()), ("grpc-message", message.as_bytes())];
+        assert_eq!(Trailers::of(reason, reset).fields(), fields, "{reason:?} {reset:?}");
+    }
+}
+
+/// What would have to be percent-encoded is not said.
+#[test]
+fn no_text_needs_an_escape() {
+    let plain = |text: &[u8]| text.iter().all(|byte| is_plain(*byte));
+    for reason in FlowReason::ALL {
+        for reset in [None, Some(ErrorCode::CANCEL)] {
+            let [_, (_, message)] = Trailers::of(reason, reset).fields();
+            assert!(plain(message) && !message.is_empty(), "{reason:?}");
+        }
+        for status in [0, 403, 405, 408, 421, 431, 504] {
+            let text = Refusal::new(status, reason).body();
+            assert!(plain(text.trim_end().as_bytes()), "{text:?}");
+        }
     }
 }
 

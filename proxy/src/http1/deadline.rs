@@ -1,10 +1,12 @@
-//! The time-outs of a route, for one try of a request. Only routes that have them arm a timer.
+//! The time that one try of a request may take, by its route and by its client. Only those who say so
+//! arm a timer.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use model::flow::FlowReason;
 use model::route::Timeouts;
 use tokio::time::Sleep;
 
@@ -14,24 +16,39 @@ use crate::stats::Stats;
 #[derive(Debug)]
 pub(crate) struct Deadline {
     sleep: Option<Pin<Box<Sleep>>>,
-    /// It is that of the whole request.
-    is_whole: bool,
+    whose: Whose,
+    /// It had passed before the try began.
+    before: bool,
+}
+
+/// Who allows no more time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Whose {
+    /// The route, for the whole request.
+    Request,
+    /// The client, for the same.
+    Client,
+    /// The route, for one try.
+    Try,
 }
 
 impl Deadline {
     /// No time-out.
     pub(crate) fn none() -> Self {
-        Self { sleep: None, is_whole: false }
+        Self { sleep: None, whose: Whose::Request, before: false }
     }
 
-    /// For a try that begins now, of a request that began `elapsed` ago.
-    pub(crate) fn new(timeouts: Timeouts, elapsed: impl FnOnce() -> Duration) -> Self {
-        let whole = timeouts.request.map(|timeout| timeout.saturating_sub(elapsed()));
-        let (left, is_whole) = match (whole, timeouts.backend_request) {
-            (Some(whole), Some(one)) => (Some(whole.min(one)), whole <= one),
-            (whole, one) => (whole.or(one), whole.is_some()),
-        };
-        Self { sleep: left.map(|left| Box::pin(tokio::time::sleep(left))), is_whole }
+    /// For a try that begins now, of a request that began `elapsed` ago and whose client waits for
+    /// `client` in all.
+    pub(crate) fn new(timeouts: Timeouts, client: Option<Duration>, elapsed: impl Fn() -> Duration) -> Self {
+        let Some((left, whose)) = first(timeouts, client, elapsed) else { return Self::none() };
+        let before = left.is_zero() && whose != Whose::Try;
+        Self { sleep: Some(Box::pin(tokio::time::sleep(left))), whose, before }
+    }
+
+    /// Whether it had passed before the try began.
+    pub(crate) fn had_passed(&self) -> bool {
+        self.before
     }
 
     /// Whether it has passed.
@@ -39,9 +56,15 @@ impl Deadline {
         self.sleep.as_mut().is_some_and(|sleep| sleep.as_mut().poll(context).is_ready())
     }
 
-    /// Counts that it has passed.
-    pub(crate) fn count(&self, stats: &Stats) {
-        if self.is_whole { stats.route_request_timeouts.add() } else { stats.route_try_timeouts.add() }
+    /// Counts that it has passed: how flow records say so.
+    pub(crate) fn count(&self, stats: &Stats) -> FlowReason {
+        let (counter, reason) = match self.whose {
+            Whose::Request => (&stats.route_request_timeouts, FlowReason::RouteTimeout),
+            Whose::Try => (&stats.route_try_timeouts, FlowReason::RouteTimeout),
+            Whose::Client => (&stats.grpc_deadlines, FlowReason::DeadlineExceeded),
+        };
+        counter.add();
+        reason
     }
 
     /// What the future comes to, unless the deadline passes first.
@@ -56,3 +79,21 @@ impl Deadline {
         })
     }
 }
+
+/// What is left of the time that is over first, and whose it is.
+fn first(
+    timeouts: Timeouts,
+    client: Option<Duration>,
+    elapsed: impl Fn() -> Duration,
+) -> Option<(Duration, Whose)> {
+    let left = |timeout: Duration| timeout.saturating_sub(elapsed());
+    let times = [
+        timeouts.request.map(|timeout| (left(timeout), Whose::Request)),
+        client.map(|timeout| (left(timeout), Whose::Client)),
+        timeouts.backend_request.map(|timeout| (timeout, Whose::Try)),
+    ];
+    times.into_iter().flatten().min_by_key(|(left, _)| *left)
+}
+
+#[cfg(test)]
+mod tests;

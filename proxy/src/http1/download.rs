@@ -25,7 +25,7 @@ pub(super) struct Download {
     /// Interim responses that came before.
     interim: usize,
     /// Whether a gRPC call went well is said at its end.
-    awaits_end: Cell<bool>,
+    pub(super) awaits_end: Cell<bool>,
     pub(super) switched: bool,
     pub(super) body: Body,
     /// Bytes at the front of the input that may be sent.
@@ -93,7 +93,7 @@ impl Exchange<'_> {
         if sent > 0 {
             self.down.input.consume(sent);
             self.down.passing -= sent;
-            self.progress();
+            self.moved_down(sent);
         }
         polled.map_err(|_| End::ClientGone)
     }

@@ -12,11 +12,13 @@ use std::time::Duration;
 use model::flow::FlowReason;
 
 use super::download::Download;
+use super::pace::Pace;
 use super::upload::Upload;
 use super::{Ask, Deadline};
 use crate::buffer::Buffer;
 use crate::client::Client;
 use crate::flow::Flow;
+use crate::grpc::Trailers;
 use crate::io::poll_fill;
 use crate::live::{Signal, TICK};
 use crate::message::Parts;
@@ -40,7 +42,8 @@ pub(crate) struct Exchange<'e> {
     pub(super) up: Upload<'e>,
     pub(super) down: Download,
     /// It takes so long that the client is watched too.
-    watches: bool,
+    pub(super) watches: bool,
+    pub(super) pace: Pace,
 }
 
 /// How an exchange ended.
@@ -115,6 +118,7 @@ impl<'e> Exchange<'e> {
             up,
             down,
             watches,
+            pace: Pace::default(),
         }
     }
 
@@ -148,6 +152,16 @@ impl<'e> Exchange<'e> {
         if watches { self.poll_watch(context) } else { Poll::Pending }
     }
 
+    /// Whether a failure says nothing of the endpoint: it has not had the whole request, and so owed no
+    /// answer. A client could eject endpoints by sending half of a body.
+    fn waits_for_body(&self, end: &End) -> bool {
+        match end {
+            // Its own patience with the client may be what ended.
+            End::Failed { reason: FlowReason::UpstreamFailed, .. } => self.awaits_client(),
+            _ => !self.up.is_done(),
+        }
+    }
+
     /// Whether a failure is to be tried again; it counts for the endpoint's health.
     pub(crate) fn grants(&mut self, end: &End) -> bool {
         use FlowReason::{Limit, RouteTimeout, UpstreamFailed};
@@ -157,9 +171,21 @@ impl<'e> Exchange<'e> {
             End::Failed { status: status @ 504, reason: Limit } => status,
             _ => return matches!(end, End::Again { .. }),
         };
-        let worker = self.client.worker.clone();
-        worker.resilience.failed(self.target, worker.clock.coarse());
+        if !self.waits_for_body(end) {
+            let worker = self.client.worker.clone();
+            worker.resilience.failed(self.target, worker.clock.coarse());
+        }
         *status != 0 && may_repeat(self.tries, &self.up, self.client, self.target)
+    }
+
+    /// How a gRPC call is told to end whose answer has begun and does not go on.
+    pub(crate) fn trailers(&self, end: &End) -> Option<Trailers> {
+        match end {
+            _ if !self.down.awaits_end.get() => None,
+            End::Failed { reason, .. } => Some(Trailers::of(*reason, self.upstream.stream.reset_code())),
+            End::Revoked(_) => Some(Trailers::REVOKED),
+            _ => None,
+        }
     }
 
     /// Gives the memory of the head to the next one, and returns what was read from the endpoint
@@ -189,18 +215,15 @@ impl<'e> Exchange<'e> {
         while let Some(signal) = self.client.live().poll(context) {
             let worker = self.client.worker.clone();
             match signal {
-                Signal::Deadline if !self.watches => {
-                    self.watches = true;
-                    self.progress();
+                Signal::Deadline if !self.watches => self.watch(),
+                Signal::Deadline if self.is_being_read() => self.progress(),
+                // Its connection has ended the stream for the same.
+                Signal::Deadline if self.client.stream().reset_code().is_some() => {
+                    return Some(End::ClientGone);
                 }
                 Signal::Deadline => {
                     worker.stats.limit_stall_timeout.add();
-                    let unanswered = !self.down.answered;
-                    return Some(if self.client.eof && unanswered {
-                        End::ClientGone
-                    } else {
-                        self.failed(504, FlowReason::Limit)
-                    });
+                    return Some(self.stalled());
                 }
                 Signal::Judge => {
                     self.client.addressed.refresh(&worker);
@@ -213,21 +236,21 @@ impl<'e> Exchange<'e> {
             }
         }
         let late = self.deadline.poll(context);
-        late.then(|| {
-            self.deadline.count(&self.client.worker.stats);
-            self.failed(504, FlowReason::RouteTimeout)
-        })
+        late.then(|| self.failed(504, self.deadline.count(&self.client.worker.stats)))
     }
 
     pub(super) fn failed(&self, status: u16, reason: FlowReason) -> End {
         End::Failed { status: if self.down.answered { 0 } else { status }, reason }
     }
 
-    /// Something moved: the exchange does not stand still.
-    pub(super) fn progress(&self) {
-        if self.watches {
-            let timeout = self.client.worker.config.limits.stall_timeout;
-            self.client.live().arm(self.client.worker.clock.coarse() + timeout);
+    /// It stood still for too long.
+    fn stalled(&self) -> End {
+        if self.client.eof && !self.down.answered {
+            End::ClientGone
+        } else if self.awaits_client() {
+            self.failed(408, FlowReason::ClientTimeout)
+        } else {
+            self.failed(504, FlowReason::Limit)
         }
     }
 

@@ -74,7 +74,7 @@ impl Exchange<'_> {
                     Ok(count) if count > 0 => {
                         self.client.input.consume(count);
                         self.up.passing -= count;
-                        self.progress();
+                        self.moved_up(count);
                     }
                     _ => self.up.broken = true,
                 }

@@ -45,6 +45,8 @@ pub(crate) struct Connection {
     heard: Notify,
     /// Bytes written to the socket so far.
     written: Cell<u64>,
+    /// The memory of what waits for a client. An endpoint's connection serves many: nobody pays for it.
+    backlog: Option<RefCell<Held>>,
     stats: Arc<Stats>,
 }
 
@@ -158,6 +160,7 @@ impl Connection {
             waiting: RefCell::default(),
             heard: Notify::new(),
             written: Cell::new(0),
+            backlog: (role == Role::Server).then(|| RefCell::new(Held::new())),
             stats: stats.clone(),
         })
     }
@@ -254,6 +257,19 @@ impl Connection {
         if let Ok(at) = streams.binary_search_by_key(&id, |(id, _)| *id) {
             streams.remove(at);
         }
+        drop(streams);
+        if self.is_of_no_use() {
+            self.engine_mut().go_away();
+        }
+    }
+
+    /// Whether it carries nothing and will never: its endpoint takes no streams, or had all there are.
+    pub(super) fn is_of_no_use(&self) -> bool {
+        self.role == Role::Client
+            && self.is_settled()
+            && self.held() == 0
+            && !self.engine().is_closing()
+            && !self.engine().takes_streams()
     }
 
     /// Ends the streams to which the peer has given no useful window since `before`; how many.
@@ -301,10 +317,20 @@ impl Connection {
             }
         }
         let mut events = self.events.take();
-        let polled = self.poll_turn(io, &mut events, begin, context);
+        let mut polled = self.poll_turn(io, &mut events, begin, context);
+        if polled.is_pending() && !self.pays_backlog() {
+            polled = Poll::Ready(Over::Closed);
+        }
         events.clear();
         self.events.replace(events);
         polled
+    }
+
+    /// Has what waits for the client paid for; false if its payer cannot.
+    fn pays_backlog(&self) -> bool {
+        let Some(backlog) = &self.backlog else { return true };
+        let waiting = self.engine().waiting_bytes();
+        backlog.borrow_mut().set(if waiting > BACKLOG_FREE { waiting } else { 0 })
     }
 
     fn poll_turn(
@@ -426,7 +452,7 @@ impl Connection {
 
     /// Has the data of a stream paid for, or ends the stream.
     fn signal_data(&self, id: StreamId) -> bool {
-        let held = self.engine().data(id).len();
+        let held = self.engine().data_memory(id);
         let streams = self.streams.borrow();
         let Ok(at) = streams.binary_search_by_key(&id, |(id, _)| *id) else { return false };
         let signals = &streams[at].1;
@@ -443,5 +469,7 @@ impl Connection {
     }
 }
 
+/// So much that waits for a client is part of what a connection costs anyway.
+const BACKLOG_FREE: usize = 4 * 1024;
 /// Reads of one turn; other tasks of the worker come to their own between turns.
 const READS_MAX: usize = 4;

@@ -13,12 +13,17 @@ use super::reading::Reading;
 use super::stream::Asked;
 use crate::accepted::Counted;
 use crate::addressed::Addressing;
+use crate::buffer::Held;
 use crate::client::Client;
 use crate::clock::Moment;
 use crate::stream::Stream;
 
 /// Tasks of one connection that wait for a stream are kept up to so many.
 const KEPT: usize = 64;
+/// What such a task takes, its buffers and its place among the tasks of the worker counted.
+const RESTING_BYTES: usize = 8 * 1024;
+/// Room for a head of the usual size is kept.
+const TEXT_KEPT: usize = 2 * 1024;
 
 /// A task's hold on its place.
 pub(crate) struct Lane {
@@ -34,6 +39,8 @@ pub(super) struct Place {
     /// The head of its request.
     text: RefCell<Vec<u8>>,
     waker: RefCell<Option<Waker>>,
+    /// The memory of the task while it has no stream.
+    memory: RefCell<Held>,
     /// No other stream is left here.
     over: Cell<bool>,
 }
@@ -96,19 +103,23 @@ impl<T> Idle<T> {
 impl Lanes {
     /// One that waits.
     pub(super) fn take(&self) -> Option<Rc<Place>> {
-        self.idle.borrow_mut().take()
+        let place = self.idle.borrow_mut().take()?;
+        place.memory.borrow_mut().set(0);
+        Some(place)
     }
 
     /// Has one wait for a stream, if there are not enough that do.
     pub(super) fn keep(&self, place: Rc<Place>) {
-        let kept = !self.closed.get() && self.idle.borrow_mut().keep(place.clone()).is_ok();
+        let pays = || place.memory.borrow_mut().set(RESTING_BYTES);
+        let kept = !self.closed.get() && pays() && self.idle.borrow_mut().keep(place.clone()).is_ok();
         place.over.set(!kept);
     }
 
     /// A new one, which has its first stream already.
     pub(super) fn open(self: &Rc<Self>, counted: Rc<Counted>, signals: Rc<Signals>) -> (Rc<Place>, Lane) {
         let (next, text, waker) = (RefCell::default(), RefCell::default(), RefCell::default());
-        let place = Rc::new(Place { counted, signals, next, text, waker, over: Cell::new(false) });
+        let (memory, over) = (RefCell::new(Held::new()), Cell::new(false));
+        let place = Rc::new(Place { counted, signals, next, text, waker, memory, over });
         (place.clone(), Lane { place, lanes: self.clone() })
     }
 
@@ -163,7 +174,11 @@ impl Lane {
     pub(crate) async fn next(&self, client: &mut Client) -> Option<Option<u16>> {
         let begun = poll_fn(|context| self.poll_next(context)).await?;
         client.begin(begun.since, begun.ends);
-        client.input.extend(&self.place.text.borrow());
+        let mut text = self.place.text.borrow_mut();
+        client.input.extend(&text);
+        text.clear();
+        text.shrink_to(TEXT_KEPT);
+        drop(text);
         let Stream::Http2(stream) = client.stream() else { return None };
         stream.begin(begun.id, begun.asked, begun.reading);
         Some(begun.malformed)

@@ -146,7 +146,7 @@ impl Stream {
         let left = {
             let mut engine = connection.engine_mut();
             engine.consume(id, count);
-            engine.data(id).len()
+            engine.data_memory(id)
         };
         if let Some((_, signals)) = self.named() {
             // Less than before can be held.

@@ -116,7 +116,7 @@ impl Driver<'_> {
     fn arm(&self) {
         let limits = &self.worker.config.limits;
         let timeout = match (self.busy, self.leaving) {
-            (true, _) => limits.stall_timeout / STALL_CHECKS,
+            (true, _) => (limits.stall_timeout / STALL_CHECKS).min(LANES_TRIM),
             (false, true) => limits.linger_timeout,
             (false, false) if self.streams.lanes.has_idle() => limits.idle_timeout.min(LANES_IDLE),
             (false, false) => limits.idle_timeout,
@@ -166,6 +166,8 @@ impl Driver<'_> {
 
 /// Tasks wait for a stream for so long after the last one.
 const LANES_IDLE: Duration = Duration::from_secs(1);
+/// How often those that a busy connection does not need are let go.
+const LANES_TRIM: Duration = Duration::from_secs(2);
 /// How often within the stall time-out streams are looked at.
 const STALL_CHECKS: u32 = 4;
 

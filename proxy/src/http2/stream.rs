@@ -76,6 +76,8 @@ impl Stream {
         let Side::Client(id, signals) = &self.side else { return };
         self.connection.leave(*id);
         signals.clear();
+        self.text.clear();
+        self.text.shrink_to(TEXT_KEPT);
         self.side = Side::Resting(signals.clone());
     }
 
@@ -129,6 +131,11 @@ impl Stream {
         }
     }
 
+    /// Whether it is unprocessed as the endpoint left after it had taken others on its connection.
+    pub(crate) fn is_left_out(&self) -> bool {
+        self.is_unprocessed() && self.connection.engine().has_taken_leave()
+    }
+
     /// An error if the stream can neither be read nor written any more.
     pub(super) fn broken(&self) -> io::Result<()> {
         if let Some(kind) = self.failed {
@@ -162,8 +169,14 @@ impl Stream {
         let before = room.filled().len();
         loop {
             self.give_text(room);
-            if room.remaining() == 0 || !self.may_read()? {
+            if room.remaining() == 0 {
                 break;
+            }
+            match self.may_read() {
+                Ok(true) => {}
+                // What came before the end of the stream is not lost by it.
+                Err(error) if room.filled().len() == before => return Poll::Ready(Err(error)),
+                Ok(false) | Err(_) => break,
             }
             if !self.read(room)? {
                 // The end of the stream.
@@ -261,3 +274,6 @@ impl std::fmt::Debug for Stream {
         f.debug_struct("http2::Stream").field("id", &self.named().map(|(id, _)| id)).finish_non_exhaustive()
     }
 }
+
+/// Memory for text that is kept from stream to stream: what does not fit a read is short.
+const TEXT_KEPT: usize = 1024;

@@ -28,6 +28,22 @@ pub(crate) struct Shared {
     attempts: RefCell<Vec<Attempt>>,
 }
 
+/// Counts a connection among its worker's ([`crate::Limits::http2_connections`]), open or being opened.
+struct Counted(Rc<Cell<usize>>);
+
+impl Counted {
+    fn new(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// One connection.
 pub(super) struct Opened {
     connection: Rc<Connection>,
@@ -48,7 +64,10 @@ struct Attempt {
 type Outcome = Result<(), ErrorKind>;
 
 /// The duty to open a connection: requests wait for what becomes of it.
-pub(crate) struct Opening(watch::Sender<Option<Outcome>>);
+pub(crate) struct Opening {
+    outcome: watch::Sender<Option<Outcome>>,
+    counted: Counted,
+}
 
 /// What a request can do.
 pub(crate) enum Chance {
@@ -56,7 +75,7 @@ pub(crate) enum Chance {
     Stream(Stream),
     /// Open a connection.
     Open(Opening),
-    /// Nothing: as many wait for a connection as may.
+    /// Nothing: as many wait for a connection as may, or there are as many of its key as may be.
     Full,
 }
 
@@ -120,12 +139,6 @@ impl Opened {
     }
 }
 
-impl Opening {
-    fn conclude(&self, outcome: Outcome) {
-        self.0.send_replace(Some(outcome));
-    }
-}
-
 impl Shared {
     /// A stream of an open connection that is in use.
     pub(crate) fn join(&self, worker: &Worker) -> Option<Stream> {
@@ -139,7 +152,7 @@ impl Shared {
     /// duty to open one. The target counts the wait.
     ///
     /// # Errors
-    /// The connection waited for could not be opened.
+    /// The connection waited for could not be opened, or takes no requests.
     pub(crate) async fn stream(&self, worker: &Worker, target: &Target) -> io::Result<Chance> {
         loop {
             let found = self.connections.borrow().iter().find(|opened| opened.free() > 0).cloned();
@@ -148,7 +161,7 @@ impl Shared {
                 if opened.is_alive(worker).await && !opened.connection.is_over() {
                     return Ok(Chance::Stream(Stream::to_endpoint(&opened.connection, place)));
                 }
-                self.connections.borrow_mut().retain(|other| !Rc::ptr_eq(other, &opened));
+                self.forget(&opened);
                 continue;
             }
             let max = worker.config.limits.http2.streams as usize;
@@ -157,9 +170,33 @@ impl Shared {
                     let Ok(_pending) = target.wait() else { return Ok(Chance::Full) };
                     attempt.wait(worker.config.limits.connect_timeout).await?;
                 }
-                None => return Ok(Chance::Open(self.begin())),
+                None if !self.has_room(worker) => {
+                    worker.stats.limit_http2_connections.add();
+                    return Ok(Chance::Full);
+                }
+                None => return Ok(Chance::Open(self.begin(worker.upstreams.another_http2()))),
             }
         }
+    }
+
+    /// Whether the key may have another connection.
+    fn has_room(&self, worker: &Worker) -> bool {
+        let count = self.connections.borrow().len() + self.attempts.borrow().len();
+        count < worker.config.limits.http2_connections_per_key
+    }
+
+    /// Says goodbye to up to `most` connections that are idle; to how many.
+    pub(crate) fn evict(&self, most: usize) -> usize {
+        let mut left = most;
+        self.connections.borrow_mut().retain(|opened| {
+            let stays = left == 0 || opened.is_busy();
+            if !stays {
+                left -= 1;
+                opened.connection.engine_mut().go_away();
+            }
+            stays
+        });
+        most - left
     }
 
     /// An attempt that so few wait for that they will find room on its connection.
@@ -171,15 +208,15 @@ impl Shared {
         Some(Attempt { outcome: joined.outcome.clone(), waiting: joined.waiting.clone() })
     }
 
-    fn begin(&self) -> Opening {
+    fn begin(&self, count: &Rc<Cell<usize>>) -> Opening {
         let (sender, outcome) = watch::channel(None);
         self.attempts.borrow_mut().push(Attempt { outcome, waiting: Rc::default() });
-        Opening(sender)
+        Opening { outcome: sender, counted: Counted::new(count) }
     }
 
     /// A connection was opened, by whom had the duty: its first stream.
     pub(crate) fn opened(
-        &self,
+        self: &Rc<Self>,
         worker: &Rc<Worker>,
         opening: Opening,
         transport: Transport,
@@ -195,13 +232,22 @@ impl Shared {
             Rc::new(Opened { connection, reserved: Cell::new(0), used, _charge: Parked::new(charge) });
         let stream = Stream::to_endpoint(&opened.connection, Place::of(&opened));
         self.connections.borrow_mut().push(opened.clone());
-        tokio::task::spawn_local(drive(worker.clone(), opened.connection.clone(), transport, opening));
+        let (worker, shared) = (worker.clone(), self.clone());
+        tokio::task::spawn_local(async move {
+            let Opening { outcome, counted: _counted } = opening;
+            drive(&worker, &opened.connection, transport, outcome).await;
+            shared.forget(&opened);
+        });
         stream
     }
 
     /// It could not be opened.
     pub(crate) fn failed(opening: &Opening, error: &io::Error) {
-        opening.conclude(Err(error.kind()));
+        opening.outcome.send_replace(Some(Err(error.kind())));
+    }
+
+    fn forget(&self, opened: &Rc<Opened>) {
+        self.connections.borrow_mut().retain(|other| !Rc::ptr_eq(other, opened));
     }
 
     /// Says goodbye to every connection, and waits until those without a request have ended.
@@ -227,7 +273,7 @@ impl Shared {
             } else if connection.engine().is_closing() {
                 // It had the time since the last sweep to say so.
                 connection.cut();
-            } else if opened.used.get() + timeout <= now {
+            } else if opened.used.get() + timeout <= now || connection.is_of_no_use() {
                 connection.engine_mut().go_away();
             }
             !connection.is_over()
@@ -270,19 +316,25 @@ impl Drop for Waiting {
 }
 
 /// Moves the bytes of a connection until it is over. Those who wait for it are told when the
-/// endpoint's SETTINGS have come.
-async fn drive(worker: Rc<Worker>, connection: Rc<Connection>, mut transport: Transport, opening: Opening) {
-    let _ending = Ending(&connection);
+/// endpoint's SETTINGS have come: if they allow no stream at all, it is as if it had not been opened.
+async fn drive(
+    worker: &Worker,
+    connection: &Connection,
+    mut transport: Transport,
+    outcome: watch::Sender<Option<Outcome>>,
+) {
+    let _ending = Ending(connection);
     let mut input = Buffer::new(&worker.buffers);
     let max = worker.config.limits.buffer_bytes.max(READ_LEAST);
-    let mut opening = Some(opening);
+    let mut outcome = Some(outcome);
     poll_fn(|context| {
         let mut io = Io { stream: &mut transport, input: &mut input, clock: &worker.clock, max };
         let polled = connection.poll(&mut io, &mut |_, _| {}, context);
         if connection.is_settled()
-            && let Some(opening) = opening.take()
+            && let Some(outcome) = outcome.take()
         {
-            opening.conclude(Ok(()));
+            let refuses = !connection.engine().takes_streams();
+            outcome.send_replace(Some(if refuses { Err(ErrorKind::ConnectionRefused) } else { Ok(()) }));
         }
         polled
     })
@@ -293,7 +345,7 @@ async fn drive(worker: Rc<Worker>, connection: Rc<Connection>, mut transport: Tr
         Poll::Ready(())
     })
     .await;
-    if let Some(opening) = opening {
-        opening.conclude(Err(ErrorKind::ConnectionReset));
+    if let Some(outcome) = outcome {
+        outcome.send_replace(Some(Err(ErrorKind::ConnectionReset)));
     }
 }

@@ -3,8 +3,8 @@
 use std::io::{self, ErrorKind};
 use std::task::Poll;
 
-use codec::h2::StreamId;
 use codec::h2::text::{RequestFields, ResponseFields, trailer_fields};
+use codec::h2::{Encoding, StreamId};
 use codec::http1::chunked::Decoder;
 use codec::http1::write::RequestEdits;
 use codec::http1::{self, FieldSet, Framing, RequestHead, ResponseHead};
@@ -140,7 +140,7 @@ impl Stream {
     }
 
     fn write_response(&mut self, id: StreamId, head: &ResponseHead<'_, '_>) -> io::Result<()> {
-        let fields = ResponseFields::new(head, FieldSet::EMPTY, std::iter::empty());
+        let fields = ResponseFields::new(head, unsaid(head), std::iter::empty());
         let fields = fields.map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
         let mut ends = false;
         if !head.is_interim() {
@@ -149,6 +149,17 @@ impl Stream {
         }
         self.connection.engine_mut().send_fields(id, |to| fields.encode(to), ends);
         Ok(())
+    }
+
+    /// See [`crate::stream::Stream::end_call`]. Trailers follow data of no stated length alone.
+    pub(crate) fn end_call(&mut self, trailers: &[(&str, &[u8])]) -> bool {
+        let (Some((id, _)), Writing::Chunked(_)) = (self.named(), &self.writing) else { return false };
+        let fields = |to: &mut Encoding<'_>| {
+            trailers.iter().for_each(|(name, value)| to.field(name.as_bytes(), value));
+        };
+        self.connection.engine_mut().send_fields(id, fields, true);
+        self.writing = Writing::Done;
+        true
     }
 
     /// Opens the stream.
@@ -238,6 +249,13 @@ impl Stream {
         }
         if at > 0 { Poll::Ready(Ok(at)) } else { Poll::Pending }
     }
+}
+
+/// What our text says of an answer and HTTP/2 does not: the length of one that is nothing but the end of a gRPC
+/// call, whose fields are trailers.
+fn unsaid(head: &ResponseHead<'_, '_>) -> FieldSet {
+    let is_end = matches!(head.framing, Framing::None | Framing::Length(0)) && grpc::ended(head).is_some();
+    if is_end { http1::named(head.headers, "content-length") } else { FieldSet::EMPTY }
 }
 
 /// The client's `Sec-WebSocket-Key`: what the answer is checked by.

@@ -36,7 +36,7 @@ pub(crate) struct Tries {
     pub(crate) fresh: bool,
     /// The route, if its rule has `retry`.
     rule: Option<Arc<RouteMatch>>,
-    /// When the route's `timeouts.request` is over.
+    /// When the route's `timeouts.request`, or the time that the client allows, is over.
     end: Moment,
     service: Option<Rc<Service>>,
     began: bool,
@@ -47,6 +47,8 @@ pub(crate) struct Tries {
     queued: Option<Moment>,
     /// How often an endpoint said that it has not looked at it.
     unprocessed: u32,
+    /// How often it was left out where others were taken.
+    left_out: u32,
 }
 
 /// Bytes that a client may send ahead between two tries; more stay in its socket.
@@ -54,6 +56,15 @@ const READ_MAX: usize = 16 * 1024;
 
 /// How often a request is tried again that its endpoint has not looked at.
 const UNPROCESSED_MAX: u32 = 8;
+
+/// The same where endpoints take others and leave: that many only serves to end at some time.
+const LEFT_OUT_MAX: u32 = 128;
+
+/// Its waits grow no more after so many: up to 50 ms each.
+const LEFT_OUT_GROWTH: u32 = 2;
+
+/// A wait that a drain does not end: to try on at once would come to nothing.
+const BRIEF: Duration = Duration::from_millis(250);
 
 /// What to do after a try that failed.
 pub(crate) enum Again {
@@ -67,7 +78,7 @@ pub(crate) enum Again {
 
 impl Again {
     /// Waits until it is time to try again; false if the client is gone. What the client sends
-    /// meanwhile is kept, up to a buffer. A drain ends the wait: the try that was decided on is the last.
+    /// meanwhile is kept, up to a buffer. A drain ends a wait that is not brief.
     pub(crate) async fn wait(self, client: &mut Client) -> bool {
         if matches!(self, Self::After(Duration::ZERO)) {
             return true;
@@ -75,10 +86,11 @@ impl Again {
         // Bounded by itself; the deadline of the try before is over.
         client.live().arm(Moment::NEVER);
         let worker = client.worker.clone();
+        let is_brief = matches!(self, Self::After(time) if time <= BRIEF);
         let mut over = pin!(self.sleep(&worker));
         poll_fn(|context| match over.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(true),
-            Poll::Pending => poll_meanwhile(client, context),
+            Poll::Pending => poll_meanwhile(client, is_brief, context),
         })
         .await
     }
@@ -98,10 +110,10 @@ impl Again {
 }
 
 /// Watches a client between two tries: false if it is gone, true if there is no time to wait.
-fn poll_meanwhile(client: &mut Client, context: &mut Context<'_>) -> Poll<bool> {
+fn poll_meanwhile(client: &mut Client, is_brief: bool, context: &mut Context<'_>) -> Poll<bool> {
     // A policy change is looked at by the next try.
     while client.live().poll(context).is_some() {}
-    if client.live().is_draining() {
+    if client.live().is_draining() && !is_brief {
         return Poll::Ready(true);
     }
     while !client.eof && client.input.len() < READ_MAX {
@@ -132,6 +144,7 @@ impl Tries {
             granted: None,
             queued: None,
             unprocessed: 0,
+            left_out: 0,
         }
     }
 
@@ -141,6 +154,11 @@ impl Tries {
         let rule = &route.matched.rule;
         self.end = rule.timeouts.request.map_or(Moment::NEVER, |timeout| since + timeout);
         self.rule = rule.retry.is_some().then(|| route.matched.clone());
+    }
+
+    /// Nobody waits for it after this moment.
+    pub(crate) fn bound(&mut self, end: Moment) {
+        self.end = self.end.min(end);
     }
 
     /// Notes the Service that it goes to, which may turn out to have no room.
@@ -216,14 +234,23 @@ impl Tries {
     fn decide(&mut self, refusal: &Refusal, worker: &Worker, is_draining: bool) -> Again {
         let granted = self.granted.take().map_or(Again::No, Again::After);
         match refusal.unsent {
-            _ if is_draining && !matches!(refusal.unsent, Unsent::Stale | Unsent::Unprocessed) => Again::No,
+            // What was not sent is not lost by a drain either, but there is no time to queue.
+            Unsent::No | Unsent::Full if is_draining => Again::No,
             Unsent::No => granted,
             Unsent::Stale if self.fresh => self.by_rule(worker, None),
             Unsent::Stale => {
                 self.fresh = true;
                 Again::After(Duration::ZERO)
             }
-            Unsent::Unprocessed => self.elsewhere(worker),
+            Unsent::Unprocessed if self.unprocessed < UNPROCESSED_MAX => {
+                self.unprocessed += 1;
+                self.elsewhere(self.unprocessed - 1, worker)
+            }
+            Unsent::LeftOut if self.left_out < LEFT_OUT_MAX => {
+                self.left_out += 1;
+                self.elsewhere((self.left_out - 1).min(LEFT_OUT_GROWTH), worker)
+            }
+            Unsent::Unprocessed | Unsent::LeftOut => self.by_rule(worker, None),
             Unsent::Unreachable(endpoint) if self.rule.is_none() => {
                 self.failed.push(endpoint);
                 let may = self.retries == 0 && self.afford(worker, worker.clock.now());
@@ -236,15 +263,10 @@ impl Tries {
 
     /// Tries again what is certain not to have been looked at: at once, as the connection is left
     /// for another, and then ever more slowly, as others are in want of the next one too.
-    fn elsewhere(&mut self, worker: &Worker) -> Again {
-        let nth = self.unprocessed;
-        self.unprocessed += 1;
+    fn elsewhere(&mut self, nth: u32, worker: &Worker) -> Again {
         let wait = nth.checked_sub(1).map(|nth| balance::backoff(None, nth, worker.random()));
         let wait = wait.unwrap_or_default();
-        if nth < UNPROCESSED_MAX && worker.clock.now() + wait < self.end {
-            return Again::After(wait);
-        }
-        self.by_rule(worker, None)
+        if worker.clock.now() + wait < self.end { Again::After(wait) } else { self.by_rule(worker, None) }
     }
 
     fn by_rule(&mut self, worker: &Worker, endpoint: Option<EndpointAddr>) -> Again {

@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 use ::tls::{Alpn, ClientSetup, Error, Identity, ServerConfig};
 use model::tls::{KeyPair, ServerTls, UpstreamTls};
 
+use super::seldom::Seldom;
+
 /// See the module. What is kept beside an object is that object's: its memory is not used again
 /// while a [`Weak`] of it is there.
 #[derive(Debug)]
@@ -15,6 +17,8 @@ pub(crate) struct Configs {
     servers: RefCell<HashMap<(*const ServerTls, Alpn), Server>>,
     clients: RefCell<HashMap<ClientKey, Client>>,
     setups: RefCell<HashMap<Identity, ClientSetup>>,
+    /// Of handshakes with endpoints that failed.
+    pub(super) warnings: Seldom,
 }
 
 type ClientKey = (*const UpstreamTls, Option<*const KeyPair>, Alpn);
@@ -35,7 +39,7 @@ struct Client {
 impl Configs {
     pub(crate) fn new(shared: Arc<::tls::Configs>) -> Self {
         let (servers, clients, setups) = (RefCell::default(), RefCell::default(), RefCell::default());
-        Self { shared, servers, clients, setups }
+        Self { shared, servers, clients, setups, warnings: Seldom::default() }
     }
 
     /// What a listener presents.

@@ -77,6 +77,7 @@ pub(crate) fn identity(picked: &Picked<'_>, context: &Context<'_>) -> Result<Opt
 pub(crate) async fn handshake(worker: &Worker, tcp: TcpStream, identity: Identity) -> io::Result<Stream> {
     let gone = || io::Error::new(ErrorKind::InvalidData, Failure("its policy is no more".to_owned()));
     let setup = worker.tls.setup(identity).ok_or_else(gone)?;
+    let endpoint = tcp.peer_addr();
     let mut stream = TlsStream::client(tcp, &setup, &worker.buffers)?;
     let timeout = worker.config.limits.handshake_timeout;
     let done = tokio::time::timeout(timeout, poll_fn(|context| stream.poll_handshake(context))).await;
@@ -96,5 +97,8 @@ pub(crate) async fn handshake(worker: &Worker, tcp: TcpStream, identity: Identit
         }
     };
     worker.stats.tls_upstream_failed.add();
+    if let (Ok(endpoint), Some(left_out)) = (endpoint, worker.tls.warnings.take(worker.clock.now())) {
+        tracing::warn!(left_out, "TLS with the endpoint {endpoint} failed: {error}");
+    }
     Err(error)
 }

@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::origin::Failure;
 use crate::buffer::{Buffer, Buffers};
 use crate::stream::{is_quiet_for_kernel, reset};
+use crate::sys;
 
 /// Bytes held of what arrived: several records, or the largest message of a handshake.
 const INCOMING_MAX: usize = 64 * 1024;
@@ -68,6 +69,11 @@ impl TlsStream {
     /// Whether the session is one of before that was resumed.
     pub(super) fn is_resumed(&self) -> bool {
         self.session.is_resumed()
+    }
+
+    /// Bytes that the peer's kernel has acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        sys::acknowledged(&self.tcp).unwrap_or_default()
     }
 
     /// Whether ALPN settled on HTTP/2.
@@ -252,7 +258,7 @@ impl TlsStream {
             self.session.read(self.incoming.filled_mut(), &mut self.outgoing, take);
         self.incoming.consume(consumed);
         self.unread = step != Ok(Step::Wait) && step != Ok(Step::Closed);
-        step.map(drop).map_err(failed)
+        step.map(drop).map_err(|error| failed(::tls::words(&error)))
     }
 
     fn poll_receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,21 +1,29 @@
 //! Opening a connection to an endpoint.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
+use model::address::EndpointAddr;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpSocket, TcpStream};
 
 use super::Key;
+use crate::clock::Moment;
 use crate::config::Config;
 
 #[cfg(test)]
 mod tests;
 
-/// Source ports tried for one connection before it is given up.
+/// Source ports tried for one connection before they count as all in use.
 pub(super) const TRIES_MAX: usize = 64;
+/// How long they then do: so many tries for each connection would take the worker's time from others.
+const FULL_FOR: Duration = Duration::from_millis(100);
+/// Pairs of endpoint and source address remembered so.
+const FULL_MAX: usize = 256;
 
 /// The source ports of a worker's connections, used in turn: one that was just closed comes last.
 #[derive(Debug)]
@@ -24,12 +32,15 @@ pub(super) struct Ports {
     next: Cell<u16>,
     /// State of the jumps; never 0.
     random: Cell<u64>,
+    /// Between which addresses all are in use, and until when that is taken to be so.
+    full: RefCell<HashMap<(EndpointAddr, Option<IpAddr>), Moment>>,
 }
 
 impl Ports {
     /// Workers begin at different places.
     pub(super) fn new(range: RangeInclusive<u16>, seed: u64) -> Self {
-        let ports = Self { next: Cell::new(*range.start()), random: Cell::new(seed | 1), range };
+        let (next, random) = (Cell::new(*range.start()), Cell::new(seed | 1));
+        let ports = Self { next, random, range, full: RefCell::default() };
         ports.go_to(seed);
         ports
     }
@@ -56,25 +67,44 @@ impl Ports {
         self.next.set(if port == *self.range.end() { *self.range.start() } else { port + 1 });
         port
     }
+
+    fn is_full(&self, key: Key, now: Moment) -> bool {
+        let full = self.full.borrow();
+        !full.is_empty() && full.get(&(key.endpoint, key.source)).is_some_and(|until| *until > now)
+    }
+
+    fn found_full(&self, key: Key, now: Moment) {
+        let mut full = self.full.borrow_mut();
+        full.retain(|_, until| *until > now);
+        if full.len() < FULL_MAX {
+            full.insert((key.endpoint, key.source), now + FULL_FOR);
+        }
+    }
 }
 
 /// Connects within [`crate::Limits::connect_timeout`].
 ///
 /// # Errors
-/// `TimedOut`, or what the kernel says.
-pub(super) async fn dial(config: &Config, ports: &Ports, key: Key) -> io::Result<TcpStream> {
+/// `TimedOut`, what the kernel says, or `AddrNotAvailable`: all ports are in use.
+pub(super) async fn dial(config: &Config, ports: &Ports, key: Key, now: Moment) -> io::Result<TcpStream> {
     tokio::time::timeout(config.limits.connect_timeout, async {
         if !config.transparent {
             return connect(socket(key)?, key).await;
         }
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            match connect_from(ports.take(), key).await {
-                Err(error) if is_taken(&error) && tries < TRIES_MAX => ports.jump(),
-                done => return done,
+        if !ports.is_full(key, now) {
+            for _ in 0..TRIES_MAX {
+                match connect_from(ports.take(), key).await {
+                    Err(error) if is_taken(&error) => ports.jump(),
+                    done => return done,
+                }
             }
+            ports.found_full(key, now);
         }
+        if key.source.is_some() {
+            return Err(ErrorKind::AddrNotAvailable.into());
+        }
+        // Of the node's own address those are free that the kernel gives to everybody on it.
+        connect(marked(key)?, key).await
     })
     .await?
 }
@@ -85,8 +115,7 @@ async fn connect(socket: Socket, key: Key) -> io::Result<TcpStream> {
 
 /// Connects with our mark from one port, under the client's address if the key says so.
 async fn connect_from(port: u16, key: Key) -> io::Result<TcpStream> {
-    let socket = socket(key)?;
-    socket.set_mark(Config::MARK)?;
+    let socket = marked(key)?;
     // Connections to other endpoints may have the same port; the 4-tuple tells them apart.
     socket.set_reuse_address(true)?;
     let own = if key.endpoint.0.is_ipv4() {
@@ -103,6 +132,13 @@ async fn connect_from(port: u16, key: Key) -> io::Result<TcpStream> {
     }
     socket.bind(&SocketAddr::new(key.source.unwrap_or(own), port).into())?;
     connect(socket, key).await
+}
+
+/// A socket with our mark.
+fn marked(key: Key) -> io::Result<Socket> {
+    let socket = socket(key)?;
+    socket.set_mark(Config::MARK)?;
+    Ok(socket)
 }
 
 /// Whether another port would do: somebody listens on this one, or the 4-tuple is in use.

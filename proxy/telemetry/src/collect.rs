@@ -112,6 +112,7 @@ impl Collector {
         let subscription = self.subscribe(format, PRINTER_CHUNKS);
         let (done, printed) = mpsc::sync_channel(1);
         std::thread::Builder::new().name("flow-printer".into()).spawn(move || {
+            yield_to_workers();
             while let Some(chunk) = subscription.recv() {
                 if out.write_all(&chunk).and_then(|()| out.flush()).is_err() {
                     break;
@@ -151,6 +152,7 @@ struct State {
 impl State {
     /// Polls instead of being woken: a wake-up per record would cost the workers a system call.
     fn run(mut self, commands: &Receiver<Command>) {
+        yield_to_workers();
         let mut wait = POLL_BUSY;
         loop {
             match commands.recv_timeout(wait) {
@@ -217,6 +219,15 @@ impl State {
     }
 }
 
+/// Has this thread wait while workers have requests to serve: a record can be late, an answer cannot.
+fn yield_to_workers() {
+    // An error leaves the priority as it was; records are written all the same.
+    let _ = rustix::process::nice(NICE);
+}
+
+/// Added to the niceness of a thread: it still has a quarter of a processor that a worker keeps busy,
+/// which is more than the records of that worker need.
+const NICE: i32 = 5;
 /// Requests to the collector that may wait; it answers within one poll.
 const COMMANDS_MAX: usize = 16;
 /// Chunks queued for a printer: 4 MiB of lines.

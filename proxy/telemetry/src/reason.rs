@@ -32,6 +32,7 @@ pub fn reason_name(reason: FlowReason) -> Option<&'static str> {
         FlowReason::ConnectFailed => "connect_failed",
         FlowReason::UpstreamFailed => "upstream_failed",
         FlowReason::RouteTimeout => "route_timeout",
+        FlowReason::DeadlineExceeded => "deadline_exceeded",
         FlowReason::Limit => "limit",
         FlowReason::Overloaded => "overloaded",
         FlowReason::TlsFailed => "tls_failed",

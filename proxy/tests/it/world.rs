@@ -18,6 +18,7 @@ use model::service::ListenerProtocol;
 use model::service::{
     AppProtocol, Backend, BackendId, Endpoint, Frontend, GatewayAddr, GatewayPort, Listener, ObjectRef,
 };
+use model::shared_map::SharedMap;
 use model::tls::UpstreamSecurity;
 use model::traffic::TrafficPolicy;
 use model::workload::{EndpointId, Protocol, Workload};
@@ -158,7 +159,7 @@ impl Plan {
             workloads: Arc::new(workloads),
             policies: Arc::new(policies),
             backends: Arc::new(backends.map(|b| (b.id, Arc::new(b))).collect()),
-            frontends: Arc::new(HashMap::from([(service, Arc::new(frontend))])),
+            frontends: Arc::new(SharedMap::from([(service, Arc::new(frontend))])),
             datagram_frontends: Arc::default(),
             gateways: Arc::new(HashMap::from([(
                 address,

@@ -30,8 +30,9 @@ pub(crate) fn certified(pair: &KeyPair) -> Result<CertifiedKey, Error> {
     // The texts of these errors speak of kinds of keys, never of their bytes.
     let bad_key = |error: String| Error::new(format_args!("tls.key: {error}")).of(&pair.source);
     let key = PrivateKeyDer::try_from(pair.key.as_slice()).map_err(|error| bad_key(error.to_owned()))?;
-    let key =
-        provider().key_provider.load_private_key(key.clone_key()).map_err(|e| bad_key(e.to_string()))?;
+    let key = provider().key_provider.load_private_key(key.clone_key());
+    // What comes back names no cause: a size or a curve, mostly.
+    let key = key.map_err(|_| bad_key(UNUSABLE.to_owned()))?;
     let certified = CertifiedKey::new(chain, key);
     match certified.keys_match() {
         // Unknown: a kind of key that does not tell its public half.
@@ -39,6 +40,9 @@ pub(crate) fn certified(pair: &KeyPair) -> Result<CertifiedKey, Error> {
         Err(_) => Err(bad_key("is not the key of the first certificate in tls.crt".to_owned())),
     }
 }
+
+const UNUSABLE: &str =
+    "is no key that can be used: an RSA key of 2048 to 8192 bits, an ECDSA key or an Ed25519 key can";
 
 /// The certificates of a listener.
 #[derive(Debug)]

@@ -1,11 +1,8 @@
 //! What translation asks before it takes a Secret or ConfigMap.
 
-use std::time::SystemTime;
-
 use model::tls::KeyPair;
 use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, UnixTime};
-use webpki::{EndEntityCert, KeyUsage};
+use rustls::pki_types::CertificateDer;
 
 use crate::certificate::certified;
 use crate::error::Error;
@@ -16,21 +13,6 @@ use crate::error::Error;
 /// What is wrong, naming the object and its field.
 pub fn check(pair: &KeyPair) -> Result<(), String> {
     certified(pair).map(drop).map_err(|error| error.to_string())
-}
-
-/// What is to be known of the time that a chain's leaf is valid for: nothing while it is.
-pub fn lapsed(pair: &KeyPair, now: SystemTime) -> Option<String> {
-    let now = UnixTime::since_unix_epoch(now.duration_since(SystemTime::UNIX_EPOCH).ok()?);
-    let der = CertificateDer::from(pair.chain.first()?.as_slice());
-    let leaf = EndEntityCert::try_from(&der).ok()?;
-    // Its time is looked at before its issuer, of which none is given.
-    let usage = KeyUsage::server_auth();
-    let said = match leaf.verify_for_usage(&[], &[], &[], now, usage, None, None).err()? {
-        webpki::Error::CertExpired { .. } => "has expired",
-        webpki::Error::CertNotValidYet { .. } => "is not valid yet",
-        _ => return None,
-    };
-    Some(Error::new(format_args!("tls.crt {said}")).of(&pair.source).to_string())
 }
 
 /// Whether each of these certificates can be believed, and there is one.

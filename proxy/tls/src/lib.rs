@@ -13,19 +13,23 @@ mod error;
 pub mod pem;
 mod server;
 mod session;
+mod validity;
 mod verify;
+mod words;
 
 use std::sync::{Arc, LazyLock};
 
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 
 pub use alpn::Alpn;
-pub use check::{check, check_authorities, lapsed};
+pub use check::{check, check_authorities};
 pub use client::{ClientSetup, Identity};
 pub use configs::Configs;
 pub use error::Error;
 pub use rustls::ServerConfig;
 pub use session::{Output, Session, Step, Stepped};
+pub use validity::{Validity, lapse};
+pub use words::words;
 
 /// The cryptography of all connections.
 fn provider() -> &'static Arc<CryptoProvider> {

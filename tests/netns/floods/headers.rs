@@ -1,6 +1,6 @@
 //! Header blocks that do not end, and small ones that decode to much.
 
-use tests::h2::{self, block, flag, frame, headers, kind, string};
+use tests::h2::{self, Endpoint, block, flag, frame, headers, kind, request, string};
 
 use super::watch::Watch;
 use super::{Site, many};
@@ -87,3 +87,34 @@ fn hpack_bombs_without_end() {
 
 /// Within a second by any machine: below the budget of streams that come to nothing.
 const BOMBS: u32 = 40;
+
+/// Large heads at once on each of many connections, of which a stream stays: what they took is given back.
+#[test]
+fn large_heads_leave_nothing() {
+    needs_lab!();
+    let site = Site::start();
+    let _endpoint = site.h2(|seen| match seen.path() {
+        "/h2/held" => Some(headers(seen.stream, &[(":status", "200")], false)),
+        _ => seen.ended.then(|| Endpoint::echo(seen)),
+    });
+    let watch = Watch::start(&site);
+    let large = "x".repeat(7_000);
+    let mut fields = request("GET", "/");
+    fields.extend([("a", large.as_str()), ("b", &large), ("c", &large), ("d", &large)]);
+    let connections: Vec<h2::Client> = (0..20)
+        .map(|_| {
+            let mut client = site.offender();
+            let held = client.next_stream();
+            client.send(headers(held, &request("GET", "/h2/held"), true)).unwrap();
+            let streams: Vec<u32> = (0..90).map(|_| client.next_stream()).collect();
+            let asked = streams.iter().flat_map(|stream| headers(*stream, &fields, true));
+            client.send(asked.collect::<Vec<u8>>()).unwrap();
+            for stream in streams {
+                assert_eq!(client.answer(stream).unwrap().status, 200);
+            }
+            client
+        })
+        .collect();
+    drop(connections);
+    watch.conclude_within(20 * 1024);
+}

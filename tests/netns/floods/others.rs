@@ -8,6 +8,7 @@ use tests::{Recorder, until};
 
 use super::Site;
 use super::watch::Watch;
+use crate::world::policy;
 
 /// CVE-2026-48044, CVE-2026-48042: what would inflate to 100 MB, and JSON nested very deep, pass as the
 /// bytes that they are.
@@ -66,7 +67,7 @@ fn malformed_dns() {
     let site = Site::start();
     let endpoint = site.world.api.ns.udp(site.world.api.at(53));
     endpoint.set_read_timeout(Some(tests::wait::PATIENCE)).unwrap();
-    site.world.lab.write("policy.yaml", DNS_ALLOWED);
+    site.world.lab.write("policy.yaml", &policy("53/UDP", &[]));
     until("the policy to be in force", || {
         let denied = tests::client::Client::connect(&site.world.frontend, site.world.api.at(80));
         denied.is_err().then_some(())
@@ -145,15 +146,3 @@ fn answers_out_of_step() {
     assert!(!plain.messages().iter().any(|message| message.asked() == "GET /script/smuggled"));
     watch.conclude();
 }
-
-const DNS_ALLOWED: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: api, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: api}}
-  ingress:
-  - fromEndpoints: [{matchLabels: {role: frontend}}]
-    toPorts:
-    - ports: [{port: "53", protocol: UDP}]
-"#;

@@ -3,23 +3,13 @@
 use tests::peer;
 
 use super::*;
+use crate::world::policy;
 
 /// `role=frontend` may call `Echo/Unary` and `Echo/Both` of `app=api`, with a header for the latter.
-const UNARY_AND_BOTH: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: api, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: api}}
-  ingress:
-  - fromEndpoints: [{matchLabels: {role: frontend}}]
-    toPorts:
-    - ports: [{port: "50051", protocol: TCP}]
-      rules:
-        http:
-        - {method: POST, path: /test.v1.Echo/Unary}
-        - {method: POST, path: /test.v1.Echo/Both, headers: ["key 1"]}
-"#;
+fn unary_and_both() -> String {
+    let unary = "method: POST, path: /test.v1.Echo/Unary";
+    policy("50051", &[unary, "method: POST, path: /test.v1.Echo/Both, headers: ['key 1']"])
+}
 
 fn judged(client: &Driver) {
     for (command, status) in [
@@ -39,7 +29,7 @@ fn judged(client: &Driver) {
 fn each_call_is_judged_by_its_path_from_pod_to_pod() {
     needs_lab!("node", "openssl", "npm:@grpc/grpc-js", "grpcurl");
     let place = Place::new(&to_one());
-    place.lab().write("policy.yaml", UNARY_AND_BOTH);
+    place.lab().write("policy.yaml", &unary_and_both());
     let weir = Weir::start(place.lab());
     judged(&client(&place.world.frontend, place.world.api.at(PORT)));
     let seen: Vec<Value> = place.seen().into_iter().map(|seen| seen["path"].clone()).collect();
@@ -62,7 +52,7 @@ fn each_call_is_judged_by_its_path_from_pod_to_pod() {
 fn each_call_is_judged_by_its_path_behind_a_gateway() {
     needs_lab!("node", "openssl", "npm:@grpc/grpc-js");
     let place = Place::new(&to_one());
-    place.lab().write("policy.yaml", UNARY_AND_BOTH);
+    place.lab().write("policy.yaml", &unary_and_both());
     let _weir = Weir::start(place.lab());
     judged(&place.client());
     judged(&place.secure_client());

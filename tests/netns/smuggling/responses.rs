@@ -6,6 +6,7 @@ use tests::objects::{documents, gateway, service};
 use tests::{Recorder, Weir};
 
 use super::{ROUTES, Site};
+use crate::fleet::h2c;
 use crate::world::World;
 
 /// By path: what the endpoint of HTTP/1.1 answers, followed by an answer for somebody else.
@@ -49,10 +50,9 @@ const EVIL: &str = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil";
 fn site() -> Site {
     let world = World::new();
     let at = |port| [(world.api.v4.into(), port)];
-    let h2c = service("h2", &["10.96.0.2"], 80, &at(82))
-        .replace("protocol: TCP}", "protocol: TCP, appProtocol: kubernetes.io/h2c}");
+    let h2 = h2c(&service("h2", &["10.96.0.2"], 80, &at(82)));
     let h1 = service("h1", &["10.96.0.1"], 80, &at(81));
-    let objects = [world.pods(), gateway("web", 8080, &[]), h1, h2c, ROUTES.into()];
+    let objects = [world.pods(), gateway("web", 8080, &[]), h1, h2, ROUTES.into()];
     world.lab.write("pods.yaml", &documents(&objects));
     let plain = Recorder::with(&world.api.ns, world.api.at(81), |message| {
         let bad = ANSWERS.iter().find(|(path, _)| message.asked() == format!("GET /h1{path}"));

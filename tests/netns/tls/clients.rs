@@ -48,8 +48,8 @@ fn only_clients_that_an_authority_knows() {
     let strangers = Authority::new(world.lab.folder(), "strangers");
     world.lab.write("clients.yaml", &clients.config_map("clients"));
     let known = clients.issue(&["client.test"]);
-    let late = clients.issue_as(Leaf { names: &["late.test"], expired: true, rsa: false });
-    let rsa = clients.issue_as(Leaf { names: &["rsa.test"], expired: false, rsa: true });
+    let late = clients.issue_as(Leaf { names: &["late.test"], expired: true, ..Leaf::default() });
+    let rsa = clients.issue_as(Leaf { names: &["rsa.test"], rsa: true, ..Leaf::default() });
     let stranger = strangers.issue(&["client.test"]);
     let weir = Weir::start(&world.lab);
     for version in ["1.2", "1.3"] {

@@ -147,13 +147,15 @@ fn nothing_is_sent_in_the_clear() {
 fn an_endpoint_that_expired_is_not_believed() {
     needs_lab!("node");
     let (world, authority) = world("");
-    let old = authority.issue_as(Leaf { names: &["origin.test"], expired: true, rsa: true });
+    let old =
+        authority.issue_as(Leaf { names: &["origin.test"], expired: true, rsa: true, ..Leaf::default() });
     let origin = origin(&world, &old, None);
     world.lab.write("authorities.yaml", &authority.config_map("ours"));
     world.lab.write("policy.yaml", &by("ours", "origin.test", ""));
-    let _weir = Weir::start(&world.lab);
+    let weir = Weir::start(&world.lab);
     assert_eq!(get(&world, "/").0, 502);
     assert_eq!(requests(&origin), 0);
+    weir.wait_log("failed: its certificate has expired");
 }
 
 #[test]

@@ -1,13 +1,14 @@
 //! Secrets that change, and Secrets that are of no use.
 
 use std::process::Output;
+use std::time::{Duration, SystemTime};
 
 use tests::authority::Leaf;
 use tests::certificate::Certificate;
 use tests::objects::{SEPARATOR, documents};
 use tests::{Authority, Lab, Weir, until};
 
-use super::{get, handshake, held, https, key_line, metrics, shows, world_with};
+use super::{get, handshake, held, https, key_line, metrics, series, shows, world_with};
 
 /// A renewed certificate: a connection that is there goes on, in either version of TLS, and the
 /// next handshake is shown the new one.
@@ -39,9 +40,9 @@ fn a_new_certificate_is_in_force_and_drops_no_connection() {
     let (status, _) = get(&world.frontend, "a.test", &authority.certificate, &["--http2"]);
     assert_eq!(status, 0, "the old one is not shown");
     ask(3);
-    // A Secret that nobody could use closes its listener; a connection that is there is told so.
+    // A Secret that is gone closes its listener; a connection that is there is told so.
     let before = weir.revision();
-    world.lab.write("secret.yaml", &secret("a", "no PEM", "no PEM"));
+    std::fs::remove_file(world.lab.config().join("secret.yaml")).unwrap();
     weir.wait_revision(before);
     assert!(handshake(&world.frontend, "a.test", &[]).contains("has read 0 bytes"));
     for connection in &mut connections {
@@ -78,10 +79,10 @@ fn check(lab: &Lab) -> String {
     String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned()
 }
 
-/// Each is said of the Gateway, with its field and the Secret; the listener closes what comes, the
-/// one beside it serves, and nothing of a key is said.
+/// Each is said of the Gateway, with its field and the Secret, and of the Secret; the last good one is
+/// shown, also by the next process, and by none if there is no Secret. Nothing of a key is said.
 #[test]
-fn a_secret_of_no_use_is_named_and_costs_its_listener_alone() {
+fn a_secret_of_no_use_is_named_and_the_last_good_one_is_shown() {
     needs_lab!("openssl");
     let listeners = https("bad", "hostname: bad.test, ") + &https("good", "hostname: good.test, ");
     let (world, authority) = world_with(&listeners, &[]);
@@ -125,8 +126,18 @@ fn a_secret_of_no_use_is_named_and_costs_its_listener_alone() {
                 }
             }
         }
-        let text = handshake(&world.frontend, "bad.test", &[]);
-        assert!(text.contains("has read 0 bytes"), "{what}: {text}");
+        let is_gone = what == "another's Secret";
+        let of_secret = format!("bad.yaml:1: Secret default/bad: data[{wrong}]: ");
+        let problems = weir.ask("problems").unwrap();
+        assert_eq!(problems.contains(&of_secret), !is_gone, "{what}: {problems}");
+        for process in ["this process", "the next"] {
+            let text = handshake(&world.frontend, "bad.test", &[]);
+            assert_eq!(shows(&text, "bad.test"), !is_gone, "{what}: {process}: {text}");
+            assert_eq!(text.contains("has read 0 bytes"), is_gone, "{what}: {process}: {text}");
+            if process == "this process" {
+                weir.restart();
+            }
+        }
         assert_eq!(get(&world.frontend, "good.test", &authority.certificate, &[]).0, 200, "{what}");
         // It is good again at once.
         let before = weir.revision();
@@ -176,7 +187,7 @@ fn an_expired_certificate_is_shown_and_said() {
     needs_lab!("openssl");
     let listeners = https("old", "hostname: old.test, ") + &https("good", "hostname: good.test, ");
     let (world, authority) = world_with(&listeners, &[]);
-    let old = authority.issue_as(Leaf { names: &["old.test"], expired: true, rsa: false });
+    let old = authority.issue_as(Leaf { names: &["old.test"], expired: true, ..Leaf::default() });
     let secrets = [old.secret("old"), authority.issue(&["good.test"]).secret("good")];
     world.lab.write("secrets.yaml", &documents(&secrets));
     let weir = Weir::start(&world.lab);
@@ -191,6 +202,57 @@ fn an_expired_certificate_is_shown_and_said() {
             assert!(line.contains(name), "{name:?} is not in {line:?} of:\n{said}");
         }
     }
+}
+
+/// Warnings come in time, each once, without a change of any file; the certificate is shown all the
+/// while. A renewed one ends them.
+#[test]
+fn a_certificate_that_expires_meanwhile_is_said() {
+    needs_lab!("openssl");
+    let listeners = https("week", "hostname: week.test, ") + &https("short", "hostname: short.test, ");
+    let (world, authority) = world_with(&listeners, &[]);
+    let living = |names, lives| authority.issue_as(Leaf { names, lives: Some(lives), ..Leaf::default() });
+    let week = living(&["week.test"], Duration::from_secs(3 * 24 * 60 * 60));
+    world.lab.write("week.yaml", &week.secret("week"));
+    world.lab.write("short.yaml", &authority.issue(&["short.test"]).secret("short"));
+    let weir = Weir::start(&world.lab);
+    let revision = weir.revision();
+    let short = living(&["short.test"], Duration::from_secs(12));
+    world.lab.write("short.yaml", &short.secret("short"));
+    weir.wait_revision(revision);
+
+    let gateway = "Gateway default/web: spec.listeners";
+    let said = |secret: &str, what: &str| format!("Secret default/{secret}: tls.crt {what}");
+    let problems = weir.ask("problems").unwrap();
+    for (at, secret, what) in [(1, "week", "expires within 7 days"), (2, "short", "expires within a day")] {
+        let wanted = format!("{gateway}[{at}].tls.certificateRefs[0]: {}", said(secret, what));
+        assert!(problems.contains(&wanted), "{wanted}:\n{problems}");
+    }
+    let name = |secret: &str| {
+        format!("weir_certificate_expiry_timestamp_seconds{{namespace=\"default\",secret=\"{secret}\"}}")
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    let metrics = metrics(&world);
+    let left = ["week", "short"].map(|secret| series(&metrics, &name(secret)) - now);
+    assert!(left[0] > 2.9 * 86_400.0 && left[0] < 3.0 * 86_400.0, "{left:?}");
+    assert!(left[1] < 13.0 && left[1] > -60.0, "{left:?}");
+
+    let revision = weir.revision();
+    let expired = said("short", "has expired: clients will refuse it");
+    until("the warning", || weir.ask("problems").filter(|problems| problems.contains(&expired)));
+    assert_eq!(weir.revision(), revision, "nothing is put in force for it");
+    let warnings =
+        |what: &str| weir.log().lines().filter(|l| l.contains(" WARN ") && l.contains(what)).count();
+    let once = [&expired, &said("short", "expires within a day"), &said("week", "expires within 7 days")];
+    assert_eq!(once.map(|what| warnings(what)), [1, 1, 1], "{}", weir.log());
+    assert!(shows(&handshake(&world.frontend, "short.test", &[]), "short.test"));
+    assert_eq!(get(&world.frontend, "short.test", &authority.certificate, &[]).0, 0, "curl refuses it");
+    assert_eq!(get(&world.frontend, "week.test", &authority.certificate, &[]).0, 200);
+
+    world.lab.write("short.yaml", &authority.issue(&["short.test"]).secret("short"));
+    world.lab.write("week.yaml", &authority.issue(&["week.test"]).secret("week"));
+    until("no problem", || weir.ask("problems").filter(|problems| problems.is_empty()));
+    assert_eq!(get(&world.frontend, "short.test", &authority.certificate, &[]).0, 200);
 }
 
 /// Keys are in no log at any level, in no flow record, no dump, no answer.

@@ -28,7 +28,7 @@ fn plain() -> (World, Authority) {
 fn of_many_certificates_the_one_for_name_and_key_is_shown() {
     needs_lab!("openssl");
     let (world, authority) = world_with(&listener(&["first", "ec", "rsa", "wild", "two"]), &[]);
-    let both = |rsa| Leaf { names: &["both.test"], rsa, expired: false };
+    let both = |rsa| Leaf { names: &["both.test"], rsa, ..Leaf::default() };
     let ec = authority.issue_as(both(false)).secret("ec");
     let rsa = authority.issue_as(both(true)).secret("rsa");
     let secrets = [

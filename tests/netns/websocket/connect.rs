@@ -67,8 +67,7 @@ fn an_endpoint_of_http2_is_asked_by_extended_connect() {
     let server = Peer::node(&api.ns, "ws_h2_server.mjs", &[&api.v4.to_string(), "82"]);
     let without = Peer::node(&stranger.ns, "ws_h2_server.mjs", &[&stranger.v4.to_string(), "82", "no"]);
     let h2c = |name: &str, ip: &str, host: &Host| {
-        let text = service(name, &[ip], 80, &[(host.v4.into(), 82)]);
-        text.replace("protocol: TCP}", "protocol: TCP, appProtocol: kubernetes.io/h2c}")
+        crate::fleet::h2c(&service(name, &[ip], 80, &[(host.v4.into(), 82)]))
     };
     let services = [h2c("h2", "10.96.0.2", api), h2c("without", "10.96.0.3", stranger), H2.into()];
     place.world.lab.write("h2.yaml", &documents(&services));

@@ -1,26 +1,18 @@
 //! Policies: to Cilium a WebSocket is the GET that asks for it.
 
 use super::*;
+use crate::world::policy;
 
 /// `role=frontend` may GET `/echo` of `app=api`.
-const GET_ECHO: &str = r#"
-apiVersion: cilium.io/v2
-kind: CiliumNetworkPolicy
-metadata: {name: api, namespace: default}
-spec:
-  endpointSelector: {matchLabels: {app: api}}
-  ingress:
-  - fromEndpoints: [{matchLabels: {role: frontend}}]
-    toPorts:
-    - ports: [{port: "81", protocol: TCP}]
-      rules: {http: [{method: GET, path: /echo}]}
-"#;
+fn get_echo() -> String {
+    policy(&PORT.to_string(), &["method: GET, path: /echo"])
+}
 
 #[test]
 fn the_request_for_it_is_judged() {
     needs_lab!("node", "openssl", "npm:ws");
     let place = Place::new();
-    place.world.lab.write("policy.yaml", GET_ECHO);
+    place.world.lab.write("policy.yaml", &get_echo());
     let weir = Weir::start(&place.world.lab);
     let client = place.client(&place.world.frontend);
     let direct = |path: &str| format!("ws://{}{path}", place.world.api.at(PORT));
@@ -51,13 +43,13 @@ fn the_request_for_it_is_judged() {
 fn a_revoked_connection_is_closed() {
     needs_lab!("node", "openssl", "npm:ws");
     let place = Place::new();
-    place.world.lab.write("policy.yaml", GET_ECHO);
+    place.world.lab.write("policy.yaml", &get_echo());
     let weir = Weir::start(&place.world.lab);
     let client = place.client(&place.world.frontend);
     for by in clients(&client) {
         open(&client, by, by, &url("/echo"));
     }
-    place.world.lab.write("policy.yaml", &GET_ECHO.replace("role: frontend", "role: nobody"));
+    place.world.lab.write("policy.yaml", &get_echo().replace("role: frontend", "role: nobody"));
     for by in clients(&client) {
         // Without a word of either side.
         assert_eq!(client.ask(json!({"closed": by}))["code"], 1006, "{by}");

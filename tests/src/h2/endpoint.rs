@@ -1,12 +1,12 @@
 //! An endpoint that speaks HTTP/2 alone, frame by frame.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread;
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
 
 use super::{Blocks, Fields, Frame, PREFACE, data, flag, frame, headers, kind, settings, window_update};
+use crate::client::field;
+use crate::listening::{Listening, lock};
 use crate::namespace::Namespace;
 
 /// A request as it arrived.
@@ -31,7 +31,7 @@ pub struct Seen {
 impl Seen {
     /// The first field of this name.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_str())
+        field(&self.fields, name)
     }
 
     /// `:path`.
@@ -46,7 +46,7 @@ type Script = dyn Fn(&Seen) -> Option<Vec<u8>> + Send + Sync;
 
 /// The endpoint; it stops when dropped, and its connections are closed.
 pub struct Endpoint {
-    listener: TcpListener,
+    listening: Listening,
     shared: Arc<Shared>,
 }
 
@@ -54,13 +54,12 @@ struct Shared {
     settings: Vec<(u16, u32)>,
     script: Box<Script>,
     seen: Mutex<Vec<Seen>>,
-    connections: Mutex<Vec<TcpStream>>,
     goodbyes: Mutex<Vec<u32>>,
 }
 
 impl std::fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("listener", &self.listener).finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("listening", &self.listening).finish_non_exhaustive()
     }
 }
 
@@ -77,30 +76,16 @@ impl Endpoint {
         settings: &[(u16, u32)],
         script: impl Fn(&Seen) -> Option<Vec<u8>> + Send + Sync + 'static,
     ) -> Self {
-        let listener = ns.listen(address);
-        let accepting = listener.try_clone().expect("descriptors are plenty");
         let shared = Arc::new(Shared {
             settings: settings.to_vec(),
             script: Box::new(script),
             seen: Mutex::default(),
-            connections: Mutex::default(),
             goodbyes: Mutex::default(),
         });
-        let endpoint = Self { listener, shared: shared.clone() };
-        thread::spawn(move || {
-            while let Ok((stream, _)) = accepting.accept() {
-                let Ok(copy) = stream.try_clone() else { continue };
-                let number = {
-                    let mut connections = lock(&shared.connections);
-                    connections.push(copy);
-                    connections.len() - 1
-                };
-                let shared = shared.clone();
-                // A broken connection is for the other side to notice.
-                thread::spawn(move || serve(stream, number, &shared).ok());
-            }
-        });
-        endpoint
+        let of_server = shared.clone();
+        let listening =
+            Listening::start(ns, address, move |stream, number| serve(stream, number, &of_server));
+        Self { listening, shared }
     }
 
     /// 200 with `METHOD PATH` as the body.
@@ -128,26 +113,13 @@ impl Endpoint {
 
     /// Connections accepted so far.
     pub fn connections(&self) -> usize {
-        lock(&self.shared.connections).len()
+        self.listening.count()
     }
 
     /// The codes of the GOAWAYs it was told.
     pub fn goodbyes(&self) -> Vec<u32> {
         lock(&self.shared.goodbyes).clone()
     }
-}
-
-impl Drop for Endpoint {
-    fn drop(&mut self) {
-        rustix::net::shutdown(self.listener.as_fd(), rustix::net::Shutdown::Both).ok();
-        for stream in lock(&self.shared.connections).iter() {
-            stream.shutdown(Shutdown::Both).ok();
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().expect("no panic while it is held")
 }
 
 fn serve(mut stream: TcpStream, connection: usize, shared: &Shared) -> io::Result<()> {

@@ -232,8 +232,10 @@ impl Kind {
         if matches!(status, 403 | 404) && way.habit == Habit::Plain {
             return Ok(status.to_string());
         }
-        if let Some("14") = head.headers.get(STATUS).and_then(|value| value.to_str().ok()) {
-            return Err(Bad::Broken("the call failed as unavailable".into()));
+        // Instead of an answer, or as the end of one that is not whole.
+        let ended = head.headers.get(STATUS).or_else(|| trailers.get(STATUS));
+        if let Some(status @ ("7" | "14")) = ended.and_then(|value| value.to_str().ok()) {
+            return Err(Bad::Broken(format!("the call ended with status {status}")));
         }
         if status != 200 || number != id.to_string() {
             return Err(Bad::Wrong(format!("status {status}, answer {number:?} to request {id}: {bytes:?}")));

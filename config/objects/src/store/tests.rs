@@ -29,7 +29,7 @@ fn objects_are_found_by_name_and_in_order() {
     assert!(store.services().get("b", "x").is_some());
     assert!(store.services().get("default", "x").is_none());
     assert_eq!(store.services().namespace("b").count(), 2);
-    assert_eq!((store.services().len(), store.pods().len()), (3, 0));
+    assert_eq!((store.services().len(), store.pods().len(), store.count()), (3, 0, 3));
 }
 
 #[test]
@@ -116,6 +116,42 @@ fn a_refusal_ends_when_an_object_comes_or_goes() {
     assert!(store.remove(&key));
     assert!(store.refused().is_empty());
     assert_eq!(store.refused_revision(), 4);
+}
+
+#[test]
+fn what_is_missed_because_it_was_refused_says_so() {
+    let gateway = ObjectKey::new(Kind::Gateway, "shop", "edge");
+    let class = ObjectKey::new(Kind::GatewayClass, "", "weir");
+    let refused = [
+        Problem::error("unknown field").of(gateway.clone()).at(source(7)),
+        Problem::error("another").of(gateway).at(source(9)),
+        Problem::warning("has no effect").of(ObjectKey::new(Kind::Service, "shop", "odd")).at(source(3)),
+        Problem::error("bad").of(class).at(source(1)),
+        Problem::error("bad").at(source(2)),
+    ];
+    for (message, wanted) in [
+        (
+            "there is no Gateway shop/edge (NoMatchingParent)",
+            "Gateway shop/edge was refused, see f.yaml:7 (NoMatchingParent)",
+        ),
+        ("there is no Gateway shop/edge", "Gateway shop/edge was refused, see f.yaml:7"),
+        (
+            "there is no GatewayClass weir: nobody serves it",
+            "GatewayClass weir was refused, see f.yaml:1: nobody serves it",
+        ),
+        (
+            "there is no Gateway shop/edgy (NoMatchingParent)",
+            "there is no Gateway shop/edgy (NoMatchingParent)",
+        ),
+        ("there is no Gateway shop/edge2", "there is no Gateway shop/edge2"),
+        ("there is no Service shop/odd", "there is no Service shop/odd"),
+        ("there is no entity `x`", "there is no entity `x`"),
+        ("there is no", "there is no"),
+    ] {
+        let mut problems = [Problem::error(message)];
+        crate::tell_refused(&mut problems, &refused);
+        assert_eq!(problems[0].message, wanted);
+    }
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn credentials() -> Credentials {
 fn key_pairs() {
     let (one, two) = (pem("CERTIFICATE", "one"), pem("CERTIFICATE", "two"));
     let private = pem("PRIVATE KEY", "secret key");
-    let cases: [(Value, Result<usize, &str>); 9] = [
+    let cases: [(Value, Result<usize, &str>); 11] = [
         (json!({"tls.crt": one, "tls.key": private}), Ok(1)),
         (json!({"tls.crt": format!("{one}{two}"), "tls.key": private}), Ok(2)),
         // Text around the blocks, and blocks of other kinds, do not count.
@@ -27,6 +27,12 @@ fn key_pairs() {
         (
             json!({"tls.crt": one, "tls.key": one}),
             Err("Secret ns/s: its tls.key is not a private key in PEM"),
+        ),
+        (json!({"tls.crt": one, "tls.key": pem("ENCRYPTED PRIVATE KEY", "x")}), Err(ENCRYPTED)),
+        (
+            json!({"tls.crt": one, "tls.key": "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\
+                DEK-Info: AES-128-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"}),
+            Err(ENCRYPTED),
         ),
     ];
     for (data, want) in cases {
@@ -72,3 +78,6 @@ fn what_did_not_change_is_read_once() {
     assert!(Arc::ptr_eq(&a, &read(&world, "a")));
     assert_ne!(b, read(&world, "b"));
 }
+
+const ENCRYPTED: &str =
+    "Secret ns/s: its tls.key is encrypted: Weir has no passphrase, give it the key in the clear";

@@ -16,6 +16,8 @@ use crate::report::{self, Problems, selects};
 const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 /// The API group of routes.
 pub(crate) const GROUP: &str = "gateway.networking.k8s.io";
+/// What is wrong with `from: Selector` that comes alone.
+const NO_SELECTOR: &str = "is missing: `from: Selector` without it lets no namespace in";
 
 /// Which routes may attach.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ pub(crate) struct AllowedRoutes {
 enum Namespaces {
     Same,
     All,
+    None,
     Selected(Selector),
 }
 
@@ -65,13 +68,17 @@ impl AllowedRoutes {
         let from = allowed.and_then(|a| a.namespaces.as_ref());
         let namespaces = match from.map(|n| (n.from.as_ref(), n.selector.as_ref())) {
             Some((Some(From::All), _)) => Namespaces::All,
-            Some((Some(From::Selector), selector)) => {
-                let selector = selector.cloned().unwrap_or_default();
-                if matches(&selector, &BTreeMap::new()).is_none() {
+            Some((Some(From::Selector), Some(selector))) => {
+                if matches(selector, &BTreeMap::new()).is_none() {
                     let field = field("namespaces.selector.matchExpressions");
                     report::error(problems, field, "an unknown operator: it selects nothing");
                 }
-                Namespaces::Selected(selector)
+                Namespaces::Selected(selector.clone())
+            }
+            // Not the empty selector, which selects every namespace.
+            Some((Some(From::Selector), None)) => {
+                report::error(problems, field("namespaces.selector"), NO_SELECTOR);
+                Namespaces::None
             }
             _ => Namespaces::Same,
         };
@@ -83,8 +90,17 @@ impl AllowedRoutes {
         match &self.namespaces {
             Namespaces::Same => owner == route,
             Namespaces::All => true,
+            Namespaces::None => false,
             Namespaces::Selected(selector) => matches(selector, &labels(route, store)) == Some(true),
         }
+    }
+}
+
+/// Reports an `allowedListeners` that can let nobody in.
+pub(super) fn check_sets(gateway: &Gateway, problems: &mut Problems) {
+    let allowed = gateway.spec.allowed_listeners.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
+    if allowed.is_some_and(|a| a.from == Some(SetsFrom::Selector) && a.selector.is_none()) {
+        report::error(problems, "spec.allowedListeners.namespaces.selector", NO_SELECTOR);
     }
 }
 

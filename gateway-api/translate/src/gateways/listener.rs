@@ -50,6 +50,9 @@ pub(crate) enum Protocol {
     Unknown,
 }
 
+/// The protocols as `listeners[].protocol` has them.
+const NAMES: [&str; 5] = ["HTTP", "HTTPS", "TLS", "TCP", "UDP"];
+
 /// What tells the listeners of one port apart; listeners of different layers cannot share one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Layer {
@@ -154,7 +157,11 @@ impl Listener {
             listener.refused = Some(Reason::PortUnavailable);
         }
         if protocol == Protocol::Unknown {
-            let message = format!("{:?} is not a protocol we know", object.protocol);
+            let said = &object.protocol;
+            let message = match NAMES.iter().find(|name| name.eq_ignore_ascii_case(said)) {
+                Some(name) => format!("{said:?} is not a protocol; did you mean {name}?"),
+                None => format!("{said:?} is not a protocol that we know: use {}", NAMES.join(", ")),
+            };
             report::error(problems, field("protocol"), message);
             listener.refused = Some(Reason::UnsupportedProtocol);
         }

@@ -1,8 +1,9 @@
 use std::net::IpAddr;
+use std::path::Path;
 
 use model::service::GatewayAddr;
 use model::workload::Protocol;
-use objects::Kind;
+use objects::{Kind, Object, Severity, Source};
 use serde_json::{Value, json};
 
 use crate::tests::World;
@@ -243,6 +244,19 @@ fn a_request_is_isolated_to_its_listener() {
 }
 
 #[test]
+fn a_protocol_that_is_none_is_told_with_those_there_are() {
+    for (protocol, told) in [
+        ("tcp", r#""tcp" is not a protocol; did you mean TCP?"#),
+        ("Https", r#""Https" is not a protocol; did you mean HTTPS?"#),
+        ("QUIC", r#""QUIC" is not a protocol that we know: use HTTP, HTTPS, TLS, TCP, UDP"#),
+    ] {
+        let mut world = World::new();
+        apply(&mut world, "ns/gw", "01", json!({"listeners": [plain("a", 80, protocol)]}));
+        assert_eq!(world.translate(), [format!("Gateway ns/gw: spec.listeners[0].protocol: {told}")]);
+    }
+}
+
+#[test]
 fn a_gateway_without_a_class_is_named_and_ignored() {
     let mut world = World::new();
     let listeners = json!([{"name": "a", "port": 80, "protocol": "HTTP"}]);
@@ -255,4 +269,24 @@ fn a_gateway_without_a_class_is_named_and_ignored() {
     assert!(listening(&world).is_empty());
     world.apply("GatewayClass", "late", json!({"spec": {"controllerName": super::CONTROLLER}})).ready();
     assert_eq!(listening(&world), ["*:80 gw/a"]);
+}
+
+#[test]
+fn another_controllers_gateway_is_named_where_it_was_read_from_a_file() {
+    let mut world = World::new();
+    let listeners = json!([{"name": "a", "port": 80, "protocol": "HTTP"}]);
+    world.apply("GatewayClass", "other", json!({"spec": {"controllerName": "weir.dev/gatewayy"}}));
+    world.apply("Gateway", "ns/gw", json!({"spec": {"gatewayClassName": "other", "listeners": listeners}}));
+    // In a cluster it is none of our business.
+    world.ready();
+    let object = world.store.gateways().get("ns", "gw").unwrap().object.clone();
+    let source = Source { file: Path::new("gw.yaml").into(), line: 7 };
+    world.store.apply(Object::Gateway(object), Some(source));
+    assert_eq!(
+        world.translate(),
+        ["gw.yaml:7: Gateway ns/gw: spec.gatewayClassName: GatewayClass other has controllerName \
+          weir.dev/gatewayy, not weir.dev/gateway: Weir does not serve the Gateway"]
+    );
+    assert_eq!(world.last.problems[0].severity, Severity::Warning);
+    assert!(listening(&world).is_empty());
 }

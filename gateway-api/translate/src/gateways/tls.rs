@@ -13,7 +13,7 @@ use gateway_api::gateways::{
 use model::tls::{Authorities, ClientAuth, KeyPair, ServerTls};
 use objects::{Kind, ObjectKey, Store};
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, LAST_GOOD};
 use crate::grants::{self, Target};
 use crate::report::{self, Problems};
 use crate::status::Reason;
@@ -144,8 +144,14 @@ impl Reader<'_> {
         let mut certificates = Vec::new();
         for (index, reference) in references.iter().enumerate() {
             let field = format!("{field}[{index}]");
-            match self.key_pair(&field, &reference.into(), Reason::InvalidCertificateRef) {
-                Ok(pair) => certificates.push(pair),
+            let reference = ObjectReference::from(reference);
+            match self.key_pair(&field, &reference, Reason::InvalidCertificateRef) {
+                Ok(pair) => {
+                    certificates.push(pair);
+                    if self.credentials.stale(&reference.key(Kind::Secret, self.object)).is_some() {
+                        tls.unresolved = tls.unresolved.or(Some(Reason::InvalidCertificateRef));
+                    }
+                }
                 Err(reason) => tls.unresolved = tls.unresolved.or(Some(reason)),
             }
         }
@@ -181,8 +187,11 @@ impl Reader<'_> {
             Ok(pair) => pair,
             Err(why) => return self.fail(field, invalid, &why),
         };
+        if let Some(why) = self.credentials.stale(&key) {
+            report::error(self.problems, field, format!("{why}; {LAST_GOOD} ({invalid})"));
+        }
         if let Some(lapsed) = self.credentials.lapsed(&pair) {
-            report::warning(self.problems, field, format!("{lapsed}: clients will refuse it"));
+            report::warning(self.problems, field, lapsed);
         }
         Ok(pair)
     }

@@ -237,7 +237,7 @@ fn what_is_not_enforced_yet_is_refused_by_name() {
 }
 
 /// Two pods of namespace `ns` on this node: `web` and, elsewhere, `cli`.
-fn workloads() -> (HashMap<IpAddr, Arc<Workload>>, Arc<Identities>) {
+fn workloads() -> (Arc<HashMap<IpAddr, Arc<Workload>>>, Arc<Identities>) {
     let mut workloads = HashMap::new();
     let mut identities = Identities::new();
     for (number, app, local) in [(256, "web", Some(EndpointId(1))), (257, "cli", None)] {
@@ -260,7 +260,7 @@ fn workloads() -> (HashMap<IpAddr, Arc<Workload>>, Arc<Identities>) {
             }),
         );
     }
-    (workloads, Arc::new(identities))
+    (Arc::new(workloads), Arc::new(identities))
 }
 
 const WEB: EndpointId = EndpointId(1);

@@ -50,6 +50,12 @@ impl<T: RouteKind> Compiled<T> {
         references.all(|(reference, known)| resolve(reference, key, context) == *known)
     }
 
+    /// The Services that it names, there or not.
+    pub(super) fn named(&self) -> impl Iterator<Item = ObjectKey> {
+        let services = self.references.iter().filter(|(to, _)| to.is_service());
+        services.map(|(to, _)| ObjectKey::new(Kind::Service, &to.namespace, &to.name))
+    }
+
     /// The Services that it leads to.
     pub(super) fn services(&self) -> impl Iterator<Item = ObjectKey> {
         let found = self.references.iter().filter(|(_, known)| known.is_ok());

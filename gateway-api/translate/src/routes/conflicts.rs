@@ -1,7 +1,7 @@
 //! HTTPRoutes and GRPCRoutes that want the same requests. Both are never merged: on a listener the
 //! older of two whose hostnames intersect is accepted, at a port of a Service the GRPCRoute is.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use objects::types::{GrpcRoute, HttpRoute};
@@ -9,16 +9,31 @@ use objects::{Kind, ObjectKey};
 
 use super::Routes;
 use crate::status::Reason;
-use crate::tables::{TableKey, Tables};
+use crate::tables::{Attachment, TableKey, Tables};
 
+mod index;
 #[cfg(test)]
 mod tests;
 
-/// The tables in which a route has lost to another.
+pub(super) use index::Claimed;
+use index::Index;
+
+/// The claims to the tables that a GRPCRoute claims.
 #[derive(Debug, Default)]
 pub(crate) struct Conflicts {
-    contested: HashSet<TableKey>,
+    tables: HashMap<TableKey, Index>,
 }
+
+/// A route whose claims may differ from those of before.
+#[derive(Debug)]
+pub(super) struct Moved {
+    pub(super) route: ObjectKey,
+    /// Its claims of before.
+    pub(super) before: Vec<Attachment>,
+}
+
+/// The routes of one table whose claims changed, with the hostnames they had and have.
+type Changes = Vec<(ObjectKey, Vec<Arc<str>>)>;
 
 /// A table in which a route does not count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,27 +54,68 @@ pub(super) struct Claim<'a> {
 }
 
 impl Conflicts {
-    /// Takes the routes that lose out of the tables that changed, and puts those back that no longer
-    /// do. Where only one of the kinds is attached there is nothing to look at.
+    /// Takes the routes that lose out of their tables, and puts those back that no longer do. Looks
+    /// at the routes that moved and at those whose hosts they touch.
     pub(crate) fn settle(
         &mut self,
         http: &mut Routes<HttpRoute>,
         grpc: &mut Routes<GrpcRoute>,
         tables: &mut Tables,
     ) {
-        let is_contested = |table: &&TableKey| tables.has_grpc(table) || self.contested.contains(*table);
-        let contested: Vec<TableKey> = tables.changed().filter(is_contested).cloned().collect();
-        for table in contested {
-            let losers = losers(&table, http.claims(&table), grpc.claims(&table));
-            http.lose(&table, &losers, tables);
-            grpc.lose(&table, &losers, tables);
-            if losers.is_empty() {
-                self.contested.remove(&table);
-            } else {
-                self.contested.insert(table);
+        let moved: Vec<Moved> = http.take_moved().into_iter().chain(grpc.take_moved()).collect();
+        let mut changed: HashMap<TableKey, Changes> = HashMap::new();
+        for Moved { route, before } in &moved {
+            for at in before {
+                if let Some(index) = self.tables.get_mut(&at.table) {
+                    index.remove(route);
+                    changed.entry(at.table.clone()).or_default().push((route.clone(), at.hostnames.clone()));
+                }
+            }
+        }
+        let claims = moved.into_iter().map(|Moved { route, .. }| {
+            let claims =
+                if route.kind == Kind::GrpcRoute { grpc.claims_of(&route) } else { http.claims_of(&route) };
+            (route, claims)
+        });
+        // A table is looked through as a whole when it gets its first GRPCRoute.
+        let mut claims: Vec<(ObjectKey, Vec<(TableKey, Claimed)>)> = claims.collect();
+        claims.sort_by_key(|(route, _)| route.kind != Kind::GrpcRoute);
+        for (route, claims) in claims {
+            for (table, claimed) in claims {
+                if route.kind == Kind::GrpcRoute && !self.tables.contains_key(&table) {
+                    self.tables.insert(table.clone(), index(&table, http, grpc));
+                }
+                let Some(index) = self.tables.get_mut(&table) else { continue };
+                changed.entry(table).or_default().push((route.clone(), claimed.hostnames.clone()));
+                index.insert(&route, claimed);
+            }
+        }
+        for (table, changes) in changed {
+            let Some(index) = self.tables.get(&table) else { continue };
+            let touched = index.touched(changes);
+            let claim = |route| Some(Claim::of(route, index.get(route)?));
+            let (of_grpc, of_http): (Vec<Claim<'_>>, Vec<_>) =
+                touched.iter().filter_map(claim).partition(|claim| claim.route.kind == Kind::GrpcRoute);
+            let losers = losers(&table, of_http.into_iter(), of_grpc.into_iter());
+            for route in &touched {
+                let to = losers.get(route);
+                match route.kind {
+                    Kind::GrpcRoute => grpc.lose(&table, route, to, tables),
+                    _ => http.lose(&table, route, to, tables),
+                }
+            }
+            if index.is_settled() {
+                self.tables.remove(&table);
             }
         }
     }
+}
+
+/// Every claim to a table.
+fn index(table: &TableKey, http: &Routes<HttpRoute>, grpc: &Routes<GrpcRoute>) -> Index {
+    let mut index = Index::default();
+    http.claims(table).chain(grpc.claims(table)).for_each(|(route, claimed)| index.insert(route, claimed));
+    index
 }
 
 impl Lost {
@@ -128,6 +184,10 @@ fn losers<'a>(
 }
 
 impl<'a> Claim<'a> {
+    fn of(route: &'a ObjectKey, claimed: &'a Claimed) -> Self {
+        Self { route, created: claimed.created, hostnames: &claimed.hostnames }
+    }
+
     /// What decides between routes: their age, then namespace and name. One name in both kinds is
     /// left to the kinds' own order.
     fn age(&self) -> (i64, &'a str, &'a str, Kind) {

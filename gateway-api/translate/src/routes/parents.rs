@@ -78,6 +78,19 @@ pub(super) fn outcomes<T: RouteKind>(key: &ObjectKey, route: &T, context: Contex
     route.parents().iter().map(outcome).collect()
 }
 
+/// The Services that a route names as parents.
+pub(super) fn services<T: RouteKind>(key: &ObjectKey, route: &T) -> Vec<ObjectKey> {
+    let parents = route.parents();
+    let services = parents
+        .iter()
+        .filter(|parent| (parent.group.unwrap_or(GROUP), parent.kind) == ("", Some("Service")))
+        .map(|parent| {
+            let namespace = parent.namespace.unwrap_or(&key.namespace);
+            ObjectKey::new(Kind::Service, namespace, parent.name)
+        });
+    services.collect()
+}
+
 /// `spec.hostnames`, lower case.
 fn hostnames(route: &impl RouteKind) -> Vec<Arc<str>> {
     let mut hostnames: Vec<Arc<str>> =

@@ -41,12 +41,19 @@ pub(super) struct Unresolved {
     pub(super) message: String,
 }
 
+impl Reference {
+    /// Whether it is of the kind that we serve.
+    pub(super) fn is_service(&self) -> bool {
+        self.group.is_empty() && self.kind == "Service"
+    }
+}
+
 /// Resolves a reference of a route. Permission is judged before existence,
 /// so that nobody learns what another namespace holds.
 pub(super) fn resolve(reference: &Reference, route: &ObjectKey, context: Context<'_>) -> Resolution {
     let Reference { group, kind, namespace, name, port, .. } = reference;
     let fail = |reason, message| Err(Box::new(Unresolved { reason, message }));
-    if !group.is_empty() || kind != "Service" {
+    if !reference.is_service() {
         return fail(Reason::InvalidKind, format!("{kind} is not a kind of backend that we serve"));
     }
     if !grants::allows(context.store, route, Target { group, kind, namespace, name }) {

@@ -188,6 +188,7 @@ fn filters() {
     let problems = world.translate();
     assert_eq!(problems.len(), 1, "{problems:?}");
     assert!(problems[0].contains("spec.rules[0].filters[5].requestMirror.backendRef"), "{problems:?}");
+    assert!(problems[0].ends_with("(BackendNotFound): nothing is mirrored to it"), "{problems:?}");
     let rule = world.matched("GET h/").rule.clone();
     let target = BackendTarget::Service(world.backend("ns/a", 80).id);
     let invalid = BackendTarget::Invalid("BackendNotFound".into());

@@ -22,8 +22,14 @@ pub(super) fn of_port(
     let mut found: BTreeMap<EndpointAddr, (Endpoint, bool)> = BTreeMap::new();
     for slice in slices {
         let Some(number) = number_in(port, slice) else { continue };
-        for endpoint in slice.endpoints.iter().flatten() {
+        for (index, endpoint) in slice.endpoints.iter().flatten().enumerate() {
             let Some(ip) = ip_of(endpoint, slice, problems) else { continue };
+            if let Some(range) = special(ip) {
+                let name = slice.metadata.name.as_deref().unwrap_or_default();
+                let at = format!("EndpointSlice {name}: endpoints[{index}].addresses[0]");
+                report_once(problems, format!("{at}: {ip} is {range}: no endpoint can be there"));
+                continue;
+            }
             let address = EndpointAddr(SocketAddr::new(ip, number));
             let (ready, last_resort) = readiness(endpoint.conditions.as_ref());
             let fresh = || {
@@ -69,11 +75,30 @@ fn ip_of(endpoint: &SliceEndpoint, slice: &EndpointSlice, problems: &mut Problem
         Ok(ip) if ip.is_ipv4() == (slice.address_type == "IPv4") => Some(ip),
         _ => {
             let message = format!("EndpointSlice {name}: {text:?} is not an {} address", slice.address_type);
-            if !problems.iter().any(|p| p.message == message) {
-                report::error(problems, "", message);
-            }
+            report_once(problems, message);
             None
         }
+    }
+}
+
+/// A slice is read for each port of its Service.
+fn report_once(problems: &mut Problems, message: String) {
+    if !problems.iter().any(|p| p.message == message) {
+        report::error(problems, "", message);
+    }
+}
+
+/// What an address is that may be no endpoint's, as Kubernetes has it: seen from here it is this node
+/// itself, or whoever answers on its link, which are not for routes to give away.
+fn special(ip: IpAddr) -> Option<&'static str> {
+    match ip.to_canonical() {
+        ip if ip.is_unspecified() => Some("the unspecified address"),
+        ip if ip.is_loopback() => Some("a loopback address"),
+        ip if ip.is_multicast() => Some("a multicast address"),
+        IpAddr::V4(ip) if ip.is_broadcast() => Some("the broadcast address"),
+        IpAddr::V4(ip) if ip.is_link_local() => Some("a link-local address"),
+        IpAddr::V6(ip) if ip.is_unicast_link_local() => Some("a link-local address"),
+        _ => None,
     }
 }
 

@@ -124,6 +124,34 @@ fn a_pod_in_two_slices_is_ready_if_one_says_so() {
     assert_eq!(endpoints(&world, "ns/s", 80), ["10.0.0.1:8080"]);
 }
 
+/// Kubernetes itself takes none of these for an endpoint; from here they are the node's own.
+#[test]
+fn addresses_that_are_no_endpoints_are_refused() {
+    for (family, address, what) in [
+        ("IPv4", "127.0.0.1", "a loopback address"),
+        ("IPv4", "127.8.9.10", "a loopback address"),
+        ("IPv4", "0.0.0.0", "the unspecified address"),
+        ("IPv4", "169.254.169.254", "a link-local address"),
+        ("IPv4", "224.0.0.1", "a multicast address"),
+        ("IPv4", "255.255.255.255", "the broadcast address"),
+        ("IPv6", "::1", "a loopback address"),
+        ("IPv6", "::", "the unspecified address"),
+        ("IPv6", "::ffff:127.0.0.1", "a loopback address"),
+        ("IPv6", "fe80::1", "a link-local address"),
+        ("IPv6", "ff02::1", "a multicast address"),
+    ] {
+        let mut world = World::new();
+        world.service("ns/s", "10.96.0.1", "10.0.0.1");
+        let addresses = json!([{"addresses": [address]}]);
+        slice(&mut world, "ns/bad", "s", family, json!([{"port": 8080}]), addresses);
+        let problems = world.translate();
+        let at = "Service ns/s: EndpointSlice bad: endpoints[0].addresses[0]: ";
+        assert_eq!(problems.len(), 1, "{address}: {problems:#?}");
+        assert!(problems[0].starts_with(at) && problems[0].contains(what), "{address}: {problems:#?}");
+        assert_eq!(endpoints(&world, "ns/s", 80), ["10.0.0.1:8080"]);
+    }
+}
+
 #[test]
 fn bad_slices_and_services_are_named_and_leave_the_rest() {
     let mut world = World::new();
@@ -184,5 +212,16 @@ fn protocols() {
             .apply("Service", "ns/s", json!({"spec": {"ports": [{"port": 80, "appProtocol": text}]}}))
             .ready();
         assert_eq!(world.backend("ns/s", 80).protocol, want, "{text}");
+    }
+    for (text, near) in
+        [("h2cc", "h2c"), ("HTPP", "http"), ("htttp", "http"), ("kubernetes.io/h2", "kubernetes.io/h2c")]
+    {
+        world.apply("Service", "ns/s", json!({"spec": {"ports": [{"port": 80, "appProtocol": text}]}}));
+        let wanted = format!(
+            "Service ns/s: spec.ports[0].appProtocol: {text:?} is not known: its connections are bytes; \
+             did you mean {near}?"
+        );
+        assert_eq!(world.translate(), [wanted]);
+        assert_eq!(world.backend("ns/s", 80).protocol, Opaque);
     }
 }

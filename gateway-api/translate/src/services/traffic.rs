@@ -75,6 +75,25 @@ pub(super) fn protocol(port: &ServicePort) -> AppProtocol {
     }
 }
 
+/// Warns of an `appProtocol` that is all but one that we know: what it leads to is bytes.
+pub(super) fn check_protocol(port: &ServicePort, index: usize, problems: &mut Problems) {
+    let said = port.app_protocol.as_deref().unwrap_or_default();
+    let lower = said.to_ascii_lowercase();
+    if PROTOCOLS.contains(&&*lower) || TAKEN_FOR_BYTES.contains(&&*lower) {
+        return;
+    }
+    if let Some(near) = PROTOCOLS.iter().find(|known| distance(&lower, known) == 1) {
+        let message = format!("{said:?} is not known: its connections are bytes; did you mean {near}?");
+        report::warning(problems, format!("spec.ports[{index}].appProtocol"), message);
+    }
+}
+
+/// What [`protocol`] knows.
+const PROTOCOLS: [&str; 8] =
+    ["http", "grpc", "grpc-web", "h2c", "http2", "kubernetes.io/h2c", "kubernetes.io/ws", "ws"];
+/// Names that look like those, and mean something else.
+const TAKEN_FOR_BYTES: [&str; 6] = ["https", "h2", "wss", "kubernetes.io/wss", "grpcs", ""];
+
 fn locality(service: &Service, problems: &mut Problems) -> Locality {
     let said = service.spec.as_ref().and_then(|spec| spec.traffic_distribution.as_deref());
     match said {

@@ -1,5 +1,6 @@
 //! What did not change keeps its `Arc`.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::*;
@@ -79,6 +80,54 @@ fn changed_endpoints_touch_no_route() {
 }
 
 #[test]
+fn a_changed_service_touches_its_own_addresses_and_what_names_it() {
+    let mut world = many(20);
+    let (before, table) = (world.last.snapshot.clone(), world.table(80).clone());
+    let ports = json!([{"port": 80}, {"name": "more", "port": 81}]);
+    world.apply("Service", "ns/s2", json!({"spec": {"clusterIP": "10.96.9.9", "ports": ports}})).ready();
+    let after = &world.last.snapshot;
+    assert!(Arc::ptr_eq(&table, world.table(80)), "its port and number are the same");
+    let differ = |at: &SocketAddr| !is_same(before.frontends.get(at), after.frontends.get(at));
+    let all: BTreeSet<SocketAddr> = before.frontends.keys().chain(after.frontends.keys()).copied().collect();
+    let differ: Vec<String> = all.into_iter().filter(differ).map(|at| at.to_string()).collect();
+    assert_eq!(differ, ["10.96.0.2:80", "10.96.9.9:80", "10.96.9.9:81"]);
+
+    world.apply("Service", "ns/s2", json!({"spec": {"clusterIP": "10.96.9.9", "ports": [{"port": 81}]}}));
+    let problems = world.translate();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(changed_hosts(&table, world.table(80)), ["h2.test"]);
+}
+
+fn is_same<T>(a: Option<&Arc<T>>, b: Option<&Arc<T>>) -> bool {
+    a.map(Arc::as_ptr) == b.map(Arc::as_ptr)
+}
+
+#[test]
+fn an_address_that_several_claim_is_the_first_ones_whoever_comes_and_goes() {
+    let mut world = World::new();
+    let claimed =
+        |name: &str| format!("Service ns/{name}: spec.clusterIP: 10.96.0.1:80 belongs to Service ns/");
+    for name in ["b", "c", "a"] {
+        world.service(&format!("ns/{name}"), "10.96.0.1", "10.0.0.1");
+    }
+    for (gone, owner, losers) in
+        [(None, "a", &["b", "c"][..]), (Some("a"), "b", &["c"]), (Some("c"), "b", &[])]
+    {
+        if let Some(gone) = gone {
+            world.remove(Kind::Service, &format!("ns/{gone}"));
+        }
+        let wanted: Vec<String> =
+            losers.iter().map(|loser| format!("{}{owner} already", claimed(loser))).collect();
+        assert_eq!(world.translate(), wanted, "without {gone:?}");
+        let frontend = world.frontend("10.96.0.1:80").unwrap();
+        let service = &world.last.snapshot.backends[&frontend.backend].service;
+        assert_eq!(&*service.name, owner, "without {gone:?}");
+    }
+    world.remove(Kind::Service, "ns/b").ready();
+    assert!(world.frontend("10.96.0.1:80").is_none());
+}
+
+#[test]
 fn a_service_that_comes_and_goes_resolves_the_routes_that_name_it() {
     let mut world = many(3);
     let table = world.table(80).clone();
@@ -143,16 +192,29 @@ fn edit(world: &mut World, random: &mut Random) {
     let remove = |world: &mut World, kind: Kind, name: String| {
         world.store.remove(&ObjectKey::new(kind, "ns", &name));
     };
-    match random.below(16) {
+    match random.below(20) {
         0 => remove(world, Kind::Service, format!("s{service}")),
         1 => drop(world.service(&format!("ns/s{service}"), &format!("10.96.0.{service}"), "10.0.0.1")),
         2 => remove(world, Kind::Gateway, format!("g{gateway}")),
         3 => drop(world.gateway(&format!("ns/g{gateway}"), *random.of(&[80, 81]))),
         4 | 5 => remove(world, Kind::HttpRoute, format!("r{number}")),
+        16 => service_spec(world, random, service),
+        17 => drop(world.slice(
+            &format!("ns/x{number}"),
+            &format!("ns/s{service}"),
+            &format!("10.0.1.{number}"),
+        )),
+        18 => remove(world, Kind::EndpointSlice, format!("x{number}")),
+        19 => {
+            world.apply("Service", &format!("ns/s{service}"), json!({"spec": {"type": "ExternalName"}}));
+        }
         6 => remove(world, Kind::GrpcRoute, format!("r{number}")),
         7 | 8 => {
             let rule = json!({"backendRefs": [{"name": format!("s{service}"), "port": 80}]});
-            let parents = json!([{"name": format!("g{gateway}")}]);
+            let to_service = json!({"group": "", "kind": "Service", "name": format!("s{service}")});
+            let parents = random
+                .of(&[json!([{"name": format!("g{gateway}")}]), json!([{"name": "g0"}, to_service])])
+                .clone();
             let spec = json!({"hostnames": hostnames(random), "parentRefs": parents, "rules": [rule]});
             world.apply("GRPCRoute", &format!("ns/r{number}"), json!({ "spec": spec }));
         }
@@ -173,6 +235,20 @@ fn edit(world: &mut World, random: &mut Random) {
             world.route(&format!("ns/r{number}"), spec);
         }
     }
+}
+
+/// A Service, with the address of another at times, or with what is none.
+fn service_spec(world: &mut World, random: &mut Random, service: u64) {
+    let ip = format!("10.96.0.{}", random.below(4));
+    let all = [json!([ip]), json!([ip, "fd00::1"]), json!([ip, "10.96.0"]), json!(["None"])];
+    let ports = [
+        json!([{"port": 80}]),
+        json!([{"port": 80}, {"name": "udp", "port": 80, "protocol": "UDP"}]),
+        json!([{"port": 81, "protocol": "UDP"}]),
+        json!([{"port": 81}, {"name": "again", "port": 81}]),
+    ];
+    let spec = json!({"clusterIPs": random.of(&all), "ports": random.of(&ports)});
+    world.apply("Service", &format!("ns/s{service}"), json!({ "spec": spec }));
 }
 
 fn hostnames(random: &mut Random) -> Value {
@@ -213,6 +289,9 @@ fn shown(snapshot: &Snapshot) -> Vec<String> {
         let name = format!("{address} {}", snapshot.backends[&frontend.backend].service);
         lines.extend(frontend.routes.iter().flat_map(|routes| table(&name, routes)));
         lines.push(name);
+    }
+    for (address, frontend) in snapshot.datagram_frontends.iter() {
+        lines.push(format!("{address} UDP {}", snapshot.backends[&frontend.backend].service));
     }
     lines.extend(
         snapshot.backends.values().map(|backend| format!("{} {:?}", backend.service, backend.endpoints)),
@@ -257,10 +336,28 @@ fn measure_one_change_among_10000_routes() {
         world.ready();
         println!("one route changed: {:?}", start.elapsed());
     }
+    let grpc = json!({"parentRefs": [{"name": "gw"}], "hostnames": ["h78.test", "grpc.test"],
+        "rules": [{"backendRefs": [{"name": "s1", "port": 80}]}]});
+    world.apply("GRPCRoute", "ns/grpc", json!({ "spec": grpc }));
+    assert_eq!(world.translate().len(), 1);
+    for i in 0..5 {
+        world.route("ns/r78", spec(78, &format!("/{i}")));
+        let start = Instant::now();
+        assert_eq!(world.translate().len(), 1);
+        println!("one route changed that conflicts with a GRPCRoute: {:?}", start.elapsed());
+    }
+    world.remove(Kind::GrpcRoute, "ns/grpc").ready();
     for i in 0..5 {
         world.slice("ns/s77-1", "ns/s77", &format!("10.9.9.{i}"));
         let start = Instant::now();
         world.ready();
         println!("one endpoint changed: {:?}", start.elapsed());
+    }
+    for i in 0..5 {
+        let ports = json!([{"port": 80}, {"name": "more", "port": 81 + i}]);
+        world.apply("Service", "ns/s77", json!({"spec": {"clusterIP": "10.96.0.77", "ports": ports}}));
+        let start = Instant::now();
+        world.ready();
+        println!("one Service changed: {:?}", start.elapsed());
     }
 }

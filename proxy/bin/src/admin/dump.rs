@@ -14,16 +14,18 @@ use model::policy::{DirectionPolicy, Enforcement, PolicyEntry, PolicyVerdict};
 use model::service::{Backend, BackendId, GatewayAddr, GatewayPort, Listener, ListenerProtocol};
 use model::tls::{ClientAuth, UpstreamSecurity};
 use model::workload::Workload;
+use proxy::Limits;
 use serde_json::{Value, json};
 
 use crate::admin::dump::routes::{rule, server_names, table};
+use crate::limits;
 
 mod routes;
 
 /// One object, with the lists in a fixed order.
-pub(crate) fn json(snapshot: &Snapshot) -> Vec<u8> {
+pub(crate) fn json(snapshot: &Snapshot, limits: &Limits) -> Vec<u8> {
     let mut out = Writer { out: Vec::new() };
-    out.head(snapshot);
+    out.head(snapshot, limits);
     let mut gateways: Vec<_> = snapshot.gateways.iter().collect();
     gateways.sort_by_key(|(at, _)| **at);
     out.list("gateways", gateways.into_iter().map(|(at, port)| gateway(snapshot, at, port)));
@@ -43,16 +45,19 @@ struct Writer {
 }
 
 impl Writer {
-    fn head(&mut self, snapshot: &Snapshot) {
+    fn head(&mut self, snapshot: &Snapshot, limits: &Limits) {
+        let limits: serde_json::Map<String, Value> =
+            limits::each(limits).map(|(name, value)| (name.to_owned(), value.into())).collect();
         let own = json!({
             "revision": snapshot.revision,
             "node": snapshot.node.as_deref(),
             "zone": snapshot.zone.as_deref(),
             "node_addresses": all(snapshot.node_addresses.iter()),
+            "limits": limits,
         });
         let text = own.to_string();
         // Left open for the lists.
-        self.out.extend_from_slice(text.trim_end_matches('}').as_bytes());
+        self.out.extend_from_slice(text.strip_suffix('}').unwrap_or_default().as_bytes());
     }
 
     fn list(&mut self, name: &str, items: impl Iterator<Item = Value>) {

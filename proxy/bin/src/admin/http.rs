@@ -6,6 +6,7 @@
 //! | `/ready` | 200 while new connections are welcome, 503 before and while draining |
 //! | `/metrics` | all metrics, in the OpenMetrics text format |
 //! | `/config` | the Snapshot in force as JSON, without keys; for this machine only |
+//! | `/problems` | what is wrong with the configuration now, as `weir check` says it; for this machine only |
 //! | `/log` | the log levels; `PUT` or `POST` changes them; for this machine only |
 //!
 //! hyper on a runtime and a thread of its own: clients are many and may be slow, and none of them
@@ -14,8 +15,8 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use http_body_util::{BodyExt, Full, Limited};
@@ -26,11 +27,14 @@ use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::admin::dump;
 use crate::admin::log::Log;
 use crate::admin::observed::Observed;
+use crate::admin::places::Places;
+use crate::check;
 use crate::listeners::{self, Slots};
 use crate::metrics::Metrics;
 
@@ -76,9 +80,8 @@ type Made = io::Result<Option<std::net::TcpListener>>;
 
 async fn accept(address: SocketAddr, first: Made, slots: &Slots, pages: Arc<Pages>) {
     let socket = listen(address, first, slots).await;
-    let free = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let places = Arc::new(Mutex::new(Places::<AbortHandle>::default()));
     loop {
-        let Ok(place) = free.clone().acquire_owned().await else { return };
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
@@ -87,13 +90,17 @@ async fn accept(address: SocketAddr, first: Made, slots: &Slots, pages: Arc<Page
                 continue;
             }
         };
-        let pages = pages.clone();
-        tokio::spawn(async move {
-            let _place = place;
-            let is_near = peer.ip().to_canonical().is_loopback();
+        let (pages, ip) = (pages.clone(), peer.ip().to_canonical());
+        let (id, ended) = lock(&places).enter(ip, Instant::now());
+        if let Some(ended) = ended {
+            ended.abort();
+        }
+        let place = Place { places: places.clone(), id };
+        let task = tokio::spawn(async move {
             let service = service_fn(|request| {
+                lock(&place.places).used(place.id, Instant::now());
                 let pages = pages.clone();
-                async move { Ok::<_, Infallible>(pages.answer(request, is_near).await) }
+                async move { Ok::<_, Infallible>(pages.answer(request, ip.is_loopback()).await) }
             });
             let served = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -104,6 +111,26 @@ async fn accept(address: SocketAddr, first: Made, slots: &Slots, pages: Arc<Page
                 tracing::debug!(%error, "an admin client broke off");
             }
         });
+        lock(&places).began(id, task.abort_handle());
+    }
+}
+
+/// Who is served, and how to end it.
+type Served = Mutex<Places<AbortHandle>>;
+
+fn lock(places: &Served) -> MutexGuard<'_, Places<AbortHandle>> {
+    places.lock().expect("no panic while it is held")
+}
+
+/// A connection's place, until its task ends.
+struct Place {
+    places: Arc<Served>,
+    id: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.places).leave(self.id);
     }
 }
 
@@ -147,12 +174,14 @@ impl Pages {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         let changes = matches!(*request.method(), Method::PUT | Method::POST);
         match path {
-            "/" | "/live" | "/ready" | "/metrics" | "/config" if !reads => not_allowed("GET, HEAD"),
+            "/" | "/live" | "/ready" | "/metrics" | "/config" | "/problems" if !reads => {
+                not_allowed("GET, HEAD")
+            }
             "/log" if !reads && !changes => not_allowed("GET, HEAD, PUT, POST"),
-            "/config" | "/log" if !is_near => {
+            "/config" | "/problems" | "/log" if !is_near => {
                 plain(StatusCode::FORBIDDEN, format!("{path} answers clients of the node's loopback only"))
             }
-            "/" => plain(StatusCode::OK, "/live /ready /metrics /config /log".into()),
+            "/" => plain(StatusCode::OK, "/live /ready /metrics /config /problems /log".into()),
             "/live" => state("live", self.observed.live()),
             "/ready" => state("ready", self.observed.ready()),
             "/metrics" => match self.metrics.text() {
@@ -160,9 +189,10 @@ impl Pages {
                 Err(error) => plain(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
             },
             "/config" => {
-                let json = dump::json(&self.observed.current.get());
+                let json = dump::json(&self.observed.current.get(), &self.observed.limits);
                 answer(StatusCode::OK, "application/json", json.into())
             }
+            "/problems" => text(StatusCode::OK, check::report(&self.observed.problems.list(), false).0),
             "/log" if changes => self.change_log(request).await,
             "/log" => plain(StatusCode::OK, self.log.levels()),
             _ => plain(StatusCode::NOT_FOUND, "not found: / lists what there is".into()),
@@ -200,8 +230,12 @@ fn not_allowed(methods: &'static str) -> Answer {
     answer
 }
 
-fn plain(status: StatusCode, mut text: String) -> Answer {
-    text.push('\n');
+fn plain(status: StatusCode, mut line: String) -> Answer {
+    line.push('\n');
+    text(status, line)
+}
+
+fn text(status: StatusCode, text: String) -> Answer {
     answer(status, "text/plain; charset=utf-8", text.into())
 }
 
@@ -215,8 +249,6 @@ fn answer(status: StatusCode, content_type: &'static str, body: Bytes) -> Answer
 }
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-/// Clients at a time; more wait in the listen queue.
-const CONNECTIONS_MAX: usize = 32;
 /// Time for a request's head and for its body.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 /// Longest life of a connection, however it is used.

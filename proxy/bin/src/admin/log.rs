@@ -76,7 +76,11 @@ impl Levels {
                 parsed.with_context(|| format!("{item:?} is neither LEVEL nor PART=LEVEL"))?;
             match part {
                 None => levels.all = Some(level),
-                Some(part) if !part.is_empty() && part.chars().all(is_of_name) => {
+                Some(part) if part.chars().all(is_of_name) => {
+                    let top = part.split("::").next().unwrap_or_default();
+                    if !PARTS.contains(&top) {
+                        bail!("there is no part {top:?}; there are {}", PARTS.join(", "));
+                    }
                     levels.parts.insert(part.to_owned(), level);
                 }
                 Some(part) => bail!("{part:?} is no part"),
@@ -116,6 +120,8 @@ fn is_of_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
+/// The parts: our crates that log.
+const PARTS: [&str; 4] = ["config", "proxy", "redirect", "weir"];
 /// Parts with a level of their own; each costs a comparison for each event.
 const PARTS_MAX: usize = 32;
 

@@ -2,11 +2,11 @@
 //! so that an answer waits neither for the control thread nor for a worker, nor they for it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use objects::{Problem, Severity};
-use proxy::Stats;
+use proxy::{Limits, Stats};
 use telemetry::Counts;
 
 use crate::redirection::Current;
@@ -21,7 +21,9 @@ pub(crate) struct Observed {
     /// The flow records.
     pub(crate) flows: Arc<Counts>,
     /// The problems of the configuration.
-    pub(crate) problems: Arc<ProblemCounts>,
+    pub(crate) problems: Arc<PresentProblems>,
+    /// The limits in force.
+    pub(crate) limits: Limits,
     /// What the programs in the kernel count, where there are any.
     kernel: OnceLock<redirect::CounterReader>,
     /// Revision that the kernel has.
@@ -32,20 +34,27 @@ pub(crate) struct Observed {
     beat_ms: AtomicU64,
 }
 
-/// How many problems there are at this moment.
+/// The problems that there are at this moment.
 #[derive(Debug, Default)]
-pub(crate) struct ProblemCounts {
+pub(crate) struct PresentProblems {
     /// Of which some object or file is not in force.
     pub(crate) errors: AtomicU64,
     /// The others.
     pub(crate) warnings: AtomicU64,
+    list: Mutex<Arc<[Problem]>>,
 }
 
-impl ProblemCounts {
+impl PresentProblems {
+    /// All of them, as they were set.
+    pub(crate) fn list(&self) -> Arc<[Problem]> {
+        self.list.lock().expect("no panic while it is held").clone()
+    }
+
     /// These are the problems now.
     pub(crate) fn set<'p>(&self, problems: impl IntoIterator<Item = &'p Problem>) {
+        let list: Arc<[Problem]> = problems.into_iter().cloned().collect();
         let (mut errors, mut warnings) = (0, 0);
-        for problem in problems {
+        for problem in &*list {
             match problem.severity {
                 Severity::Error => errors += 1,
                 Severity::Warning => warnings += 1,
@@ -53,6 +62,7 @@ impl ProblemCounts {
         }
         self.errors.store(errors, Ordering::Relaxed);
         self.warnings.store(warnings, Ordering::Relaxed);
+        *self.list.lock().expect("no panic while it is held") = list;
     }
 }
 
@@ -62,13 +72,15 @@ impl Observed {
         workers: Vec<Arc<Stats>>,
         current: Current,
         flows: Arc<Counts>,
-        problems: Arc<ProblemCounts>,
+        problems: Arc<PresentProblems>,
+        limits: Limits,
     ) -> Self {
         Self {
             workers,
             current,
             flows,
             problems,
+            limits,
             kernel: OnceLock::new(),
             applied: AtomicU64::new(0),
             draining: AtomicBool::new(false),

@@ -127,6 +127,12 @@ impl Explanation {
         matches!(self.outcome, Outcome::Allowed | Outcome::Answered(_))
     }
 
+    /// Whether a request is judged, or was asked about where bytes may be one.
+    pub(super) fn is_request(&self) -> bool {
+        let carried = matches!(self.routing, Routing::Carried { .. } | Routing::NotCarried { .. });
+        self.is_http || !(self.question.is_assumed || carried)
+    }
+
     /// The steps for people, several lines.
     pub(crate) fn text(&self) -> String {
         text::text(self)

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use model::route::{BackendTarget, Filter, Origin, Retry, RouteMatch, RouteTable};
+use model::route::{BackendTarget, Filter, Origin, Retry, RouteMatch, RouteRule, RouteTable};
+use model::service::ListenerProtocol;
 use policy::HeaderEdit;
 
 use crate::explain::question::{Place, Question, Request};
@@ -18,13 +19,17 @@ pub(super) enum Routing {
     Redirected { listener: Option<String>, matched: Arc<RouteMatch>, status: u16, location: String },
     /// Nothing takes it: 404.
     Unmatched { listener: Option<String> },
+    /// A rule takes the bytes as they are.
+    Carried { listener: String, rule: Arc<RouteRule> },
+    /// No rule does.
+    NotCarried { listener: String },
 }
 
 /// Asks the routes.
 pub(super) fn route(question: &Question) -> Routing {
     match &question.target.place {
         Place::Direct => Routing::Unrouted,
-        Place::Service(frontend, _) => match &frontend.routes {
+        Place::Service(frontend, ..) => match &frontend.routes {
             Some(table) => by_table(table, None, question),
             None => Routing::Unrouted,
         },
@@ -36,11 +41,26 @@ pub(super) fn route(question: &Question) -> Routing {
                     let name = format!("{} listener {}", listener.gateway, listener.name);
                     match listener.http_routes() {
                         Some(routes) => by_table(routes, Some(name), question),
-                        None => Routing::Unrouted,
+                        None => carry(&listener.protocol, name, &host),
                     }
                 }
             }
         }
+    }
+}
+
+/// Asks the TCPRoute or UDPRoute of a listener, or its TLSRoutes about a server name.
+fn carry(protocol: &ListenerProtocol, listener: String, host: &str) -> Routing {
+    let rule = match protocol {
+        ListenerProtocol::Tcp(rule) | ListenerProtocol::Udp(rule) => rule.as_ref(),
+        ListenerProtocol::TlsPassthrough(names) | ListenerProtocol::TlsTerminate { routes: names, .. } => {
+            route::sni(names, Some(&host.to_ascii_lowercase()))
+        }
+        ListenerProtocol::Http(_) | ListenerProtocol::Https { .. } => None,
+    };
+    match rule.cloned() {
+        Some(rule) => Routing::Carried { listener, rule },
+        None => Routing::NotCarried { listener },
     }
 }
 

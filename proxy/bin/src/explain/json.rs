@@ -1,5 +1,6 @@
 //! The answer for programs. The fields are described in `docs/explain.md`.
 
+use model::route::RouteRule;
 use serde_json::{Value, json};
 
 use crate::explain::answer::{BackendAnswer, EndpointAnswer, Explanation, Outcome, Ruling, Side};
@@ -19,8 +20,7 @@ pub(super) fn json(explanation: &Explanation) -> Value {
         Outcome::Allowed | Outcome::Mixed => None,
         Outcome::Denied(why) | Outcome::Answered(why) | Outcome::Failed(why) => Some(why),
     };
-    let is_request = explanation.is_http || !question.is_assumed;
-    let request = is_request.then(|| {
+    let request = explanation.is_request().then(|| {
         let request = &question.request;
         json!({
             "method": request.method,
@@ -51,20 +51,24 @@ pub(super) fn json(explanation: &Explanation) -> Value {
 
 fn route(routing: &Routing) -> Value {
     match routing {
-        Routing::Unrouted | Routing::Unmatched { .. } => Value::Null,
+        Routing::Unrouted | Routing::Unmatched { .. } | Routing::NotCarried { .. } => Value::Null,
+        Routing::Carried { listener, rule } => of_rule(rule, None, Some(listener)),
         Routing::Matched { listener, matched } | Routing::Redirected { listener, matched, .. } => {
-            let rule = &matched.rule;
-            json!({
-                "kind": rule.route.kind,
-                "namespace": &*rule.route.namespace,
-                "name": &*rule.route.name,
-                "rule": rule.index,
-                "rule_name": rule.name.as_deref(),
-                "match": conditions(matched),
-                "listener": listener,
-            })
+            of_rule(&matched.rule, Some(conditions(matched)), listener.as_deref())
         }
     }
+}
+
+fn of_rule(rule: &RouteRule, conditions: Option<String>, listener: Option<&str>) -> Value {
+    json!({
+        "kind": rule.route.kind,
+        "namespace": &*rule.route.namespace,
+        "name": &*rule.route.name,
+        "rule": rule.index,
+        "rule_name": rule.name.as_deref(),
+        "match": conditions,
+        "listener": listener,
+    })
 }
 
 fn backend(backend: &BackendAnswer) -> Value {

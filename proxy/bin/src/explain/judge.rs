@@ -7,10 +7,10 @@ use std::sync::Arc;
 use model::Snapshot;
 use model::address::EndpointAddr;
 use model::policy::{Direction, Enforcement, HttpRules};
-use model::route::{BackendTarget, Filter, RouteMatch};
+use model::route::{BackendTarget, Filter, RouteMatch, RouteRule};
 use model::service::{AppProtocol, Backend};
 use model::tls::UpstreamSecurity;
-use model::workload::Workload;
+use model::workload::{Protocol, Workload};
 use policy::{ConnectionVerdict, HeaderEdit};
 use telemetry::reason::reason_name;
 
@@ -26,11 +26,12 @@ pub(super) fn explain(snapshot: &Snapshot, question: Question) -> Explanation {
     let routing = forward::route(&question);
     let judge = Judge { snapshot, question: &question };
     let backends = match &routing {
-        Routing::Matched { matched, .. } => judge.backends(matched),
+        Routing::Matched { matched, .. } => judge.backends(&matched.rule, Some(matched)),
+        Routing::Carried { rule, .. } => judge.backends(rule, None),
         Routing::Unrouted => vec![judge.unrouted()],
-        Routing::Redirected { .. } | Routing::Unmatched { .. } => Vec::new(),
+        Routing::Redirected { .. } | Routing::Unmatched { .. } | Routing::NotCarried { .. } => Vec::new(),
     };
-    let is_http = is_http(&question, &backends);
+    let is_http = is_http(&question, &routing, &backends);
     let outcome = outcome(&question, &routing, &backends, is_http);
     Explanation { question, is_http, routing, backends, outcome }
 }
@@ -42,8 +43,7 @@ struct Judge<'s> {
 
 impl Judge<'_> {
     /// The backends of a rule, with their shares.
-    fn backends(&self, matched: &RouteMatch) -> Vec<BackendAnswer> {
-        let rule = &matched.rule;
+    fn backends(&self, rule: &RouteRule, matched: Option<&RouteMatch>) -> Vec<BackendAnswer> {
         let total: u64 = rule.backends.iter().map(|backend| u64::from(backend.weight)).sum();
         let mut answers = Vec::new();
         for backend in &rule.backends {
@@ -54,7 +54,7 @@ impl Judge<'_> {
                 BackendTarget::Invalid(reason) => broken("invalid backendRef", 500, reason),
                 BackendTarget::Service(id) => match self.snapshot.backends.get(id) {
                     None => broken("unknown Service", 500, "the Service is gone"),
-                    Some(service) => self.service(service, Some(matched), &backend.filters),
+                    Some(service) => self.service(service, matched, &backend.filters),
                 },
             };
             answer.weight = Some((backend.weight, percent));
@@ -67,8 +67,8 @@ impl Judge<'_> {
     /// Where the connection was going.
     fn unrouted(&self) -> BackendAnswer {
         match &self.question.target.place {
-            Place::Service(_, Some(backend)) => self.service(backend, None, &[]),
-            Place::Service(_, None) => broken("Service", 503, "the Service has no port behind this address"),
+            Place::Service(.., Some(backend)) => self.service(backend, None, &[]),
+            Place::Service(.., None) => broken("Service", 503, "the Service has no port behind this address"),
             Place::Direct | Place::Gateway(_) => {
                 let address = EndpointAddr(self.question.target.address);
                 let request = forward::forwarded(self.question, None, &[]);
@@ -184,7 +184,7 @@ fn broken(name: &str, status: u16, reason: &str) -> BackendAnswer {
 }
 
 /// Whether only HTTP is spoken there, as the data plane decides it.
-fn is_http(question: &Question, backends: &[BackendAnswer]) -> bool {
+fn is_http(question: &Question, routing: &Routing, backends: &[BackendAnswer]) -> bool {
     let by_request = |side: &Side| matches!(side, Side::Judged { connection: Ruling::ByRequest { .. }, .. });
     let judged = backends
         .iter()
@@ -192,9 +192,9 @@ fn is_http(question: &Question, backends: &[BackendAnswer]) -> bool {
         .any(|endpoint| by_request(&endpoint.egress) || by_request(&endpoint.ingress));
     judged
         || match &question.target.place {
-            Place::Gateway(_) => true,
+            Place::Gateway(_) => !matches!(routing, Routing::Carried { .. } | Routing::NotCarried { .. }),
             Place::Direct => false,
-            Place::Service(frontend, backend) => {
+            Place::Service(frontend, _, backend) => {
                 let protocol = backend.as_ref().map(|backend| backend.protocol);
                 let says_http =
                     matches!(protocol, Some(AppProtocol::Http | AppProtocol::H2c | AppProtocol::WebSocket));
@@ -204,17 +204,22 @@ fn is_http(question: &Question, backends: &[BackendAnswer]) -> bool {
 }
 
 fn outcome(question: &Question, routing: &Routing, backends: &[BackendAnswer], is_http: bool) -> Outcome {
+    let ended = match question.protocol {
+        Protocol::Udp => "the datagrams are dropped",
+        _ => "the connection is reset",
+    };
     match routing {
         Routing::Unmatched { .. } => return Outcome::Failed("404: no route matches".into()),
+        Routing::NotCarried { .. } => return Outcome::Failed(format!("{ended}: no route")),
         Routing::Redirected { status, location, .. } => {
             return Outcome::Answered(format!("{status} to {location}"));
         }
-        Routing::Matched { .. } | Routing::Unrouted => {}
+        Routing::Matched { .. } | Routing::Carried { .. } | Routing::Unrouted => {}
     }
     // What the kernel drops never reaches the proxy.
     let refused = match (&question.target.place, is_http) {
         (Place::Service(..) | Place::Gateway(_), true) => "403: Access denied",
-        (Place::Service(..) | Place::Gateway(_), false) => "the connection is reset",
+        (Place::Service(..) | Place::Gateway(_), false) => ended,
         (Place::Direct, _) => "the connection is dropped",
     };
     let by_request = |endpoint: &EndpointAnswer| {
@@ -240,7 +245,8 @@ fn outcome(question: &Question, routing: &Routing, backends: &[BackendAnswer], i
         [0] => Outcome::Allowed,
         [1] => Outcome::Denied(said()),
         [2] => Outcome::Failed(said()),
-        [] => Outcome::Failed("500: the rule has no backend with a weight".into()),
+        [] if is_http => Outcome::Failed("500: the rule has no backend with a weight".into()),
+        [] => Outcome::Failed(format!("{ended}: the rule has no backend with a weight")),
         _ => Outcome::Mixed,
     }
 }

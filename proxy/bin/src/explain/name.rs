@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use model::Snapshot;
 use model::identity::IdentityId;
+use model::service::{GatewayAddr, Listener, ObjectRef};
 use model::workload::{Protocol, Workload};
 
 use crate::explain::question::{Place, Source, Target};
@@ -78,25 +79,39 @@ pub(super) fn target(snapshot: &Snapshot, text: &str, transport: Protocol) -> Re
     }
 }
 
-/// What answers at an address, by the data plane's order.
+/// What answers at an address. What does on another transport only is found last, to be said.
 fn answering(snapshot: &Snapshot, address: SocketAddr, transport: Protocol) -> Target {
-    if let Some(port) = snapshot.gateway(address) {
-        let gateways: BTreeSet<String> = port.listeners.iter().map(|l| l.gateway.to_string()).collect();
-        let name = format!("{} at {address}", gateways.into_iter().collect::<Vec<_>>().join(", "));
-        return Target { name, address, place: Place::Gateway(port.clone()) };
-    }
-    let of_transport = snapshot.frontend_of(address, transport);
-    if let Some(frontend) = of_transport.or_else(|| snapshot.frontends.get(&address)) {
-        let backend = snapshot.backends.get(&frontend.backend).cloned();
-        let service = backend.as_ref().map_or("Service".into(), |b| format!("{}:{}", b.service, b.port));
-        let name = format!("{service} at {address}");
-        return Target { name, address, place: Place::Service(frontend.clone(), backend) };
-    }
-    let name = match snapshot.workload(address.ip()) {
-        Some(pod) => format!("Pod {pod} at {address}"),
-        None => address.to_string(),
+    let transports = [transport, Protocol::Tcp, Protocol::Udp];
+    let place = transports.into_iter().find_map(|transport| place(snapshot, address, transport));
+    let place = place.unwrap_or(Place::Direct);
+    let name = match &place {
+        Place::Gateway(port) => {
+            let gateways: BTreeSet<String> = port.listeners.iter().map(|l| l.gateway.to_string()).collect();
+            format!("{} at {address}", gateways.into_iter().collect::<Vec<_>>().join(", "))
+        }
+        Place::Service(.., backend) => {
+            let service = backend.as_ref().map_or("Service".into(), |b| format!("{}:{}", b.service, b.port));
+            format!("{service} at {address}")
+        }
+        Place::Direct => match snapshot.workload(address.ip()) {
+            Some(pod) => format!("Pod {pod} at {address}"),
+            None => address.to_string(),
+        },
     };
-    Target { name, address, place: Place::Direct }
+    Target { name, address, place }
+}
+
+/// What answers on a transport, by the data plane's order.
+fn place(snapshot: &Snapshot, address: SocketAddr, transport: Protocol) -> Option<Place> {
+    if let Some(port) = snapshot.gateway_of(address, transport) {
+        return Some(Place::Gateway(port.clone()));
+    }
+    if !matches!(transport, Protocol::Tcp | Protocol::Udp) {
+        return None;
+    }
+    let frontend = snapshot.frontend_of(address, transport)?;
+    let backend = snapshot.backends.get(&frontend.backend).cloned();
+    Some(Place::Service(frontend.clone(), transport, backend))
 }
 
 /// Where something answers; the port is 0 for a pod, which may listen anywhere.
@@ -116,11 +131,20 @@ fn places(snapshot: &Snapshot, transport: Protocol) -> BTreeMap<(&'static str, S
             all.entry(("service", name)).or_default().insert(*address);
         }
     }
-    for (address, port) in &*snapshot.gateways {
+    // A Gateway that listens on both is asked about the one in question.
+    let of_transport =
+        |address: &GatewayAddr| (address.transport == Protocol::Udp) == (transport == Protocol::Udp);
+    let (mine, others): (Vec<_>, Vec<_>) =
+        snapshot.gateways.iter().partition(|(address, _)| of_transport(address));
+    let named: BTreeSet<&ObjectRef> =
+        mine.iter().flat_map(|(_, port)| &port.listeners).map(|listener| &listener.gateway).collect();
+    for (address, port) in mine.iter().chain(&others) {
         // A listener on every address is dialled at the node's.
         let node = snapshot.node_addresses.first().copied();
         let Some(ip) = address.ip.or(node).or_else(|| "127.0.0.1".parse().ok()) else { continue };
-        for listener in &port.listeners {
+        let is_other =
+            |listener: &&Arc<Listener>| of_transport(address) || !named.contains(&listener.gateway);
+        for listener in port.listeners.iter().filter(is_other) {
             let name = format!("{}/{}", listener.gateway.namespace, listener.gateway.name);
             all.entry(("gateway", name)).or_default().insert(SocketAddr::new(ip, address.port));
         }
@@ -171,20 +195,24 @@ fn choose(
 
 /// A message for a name that means nothing, with those that it may have been meant for.
 fn unknown<'n>(kind: &str, name: &str, all: impl Iterator<Item = &'n str>) -> String {
-    let mut near: Vec<(usize, &str)> = all.map(|other| (distance(name, other), other)).collect();
-    near.sort_unstable();
-    let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
-    let near: Vec<&str> = near
-        .into_iter()
-        .filter(|(distance, other)| *distance <= NEAR_MAX || last(name) == last(other))
-        .map(|(_, other)| other)
-        .take(NAMES_SHOWN)
-        .collect();
+    let near = near(name, all);
     let shape = if name.contains('/') { "" } else { " (names are NAMESPACE/NAME)" };
     match near[..] {
         [] => format!("there is no {kind} of this name{shape}"),
         _ => format!("there is no {kind} of this name{shape}; did you mean {}?", near.join(" or ")),
     }
+}
+
+/// The names that this one may have been meant for, the likeliest first.
+pub(crate) fn near<'n>(name: &str, all: impl Iterator<Item = &'n str>) -> Vec<&'n str> {
+    let mut near: Vec<(usize, &str)> = all.map(|other| (distance(name, other), other)).collect();
+    near.sort_unstable();
+    let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_owned();
+    near.into_iter()
+        .filter(|(distance, other)| *distance <= NEAR_MAX || last(name) == last(other))
+        .map(|(_, other)| other)
+        .take(NAMES_SHOWN)
+        .collect()
 }
 
 /// Edit distance (Levenshtein).

@@ -8,7 +8,7 @@ use codec::path::{PathError, normalise};
 use model::Snapshot;
 use model::identity::{Identity, IdentityId};
 use model::request::{HeaderView, HttpRequest};
-use model::service::{Backend, Frontend, GatewayPort};
+use model::service::{Backend, Frontend, GatewayPort, Listener, ListenerProtocol};
 use model::workload::{Protocol, Workload};
 
 use crate::explain::{Args, name};
@@ -50,10 +50,24 @@ pub(crate) struct Target {
 pub(crate) enum Place {
     /// Gateway listeners.
     Gateway(Arc<GatewayPort>),
-    /// A ClusterIP.
-    Service(Arc<Frontend>, Option<Arc<Backend>>),
+    /// A ClusterIP, of TCP or UDP.
+    Service(Arc<Frontend>, Protocol, Option<Arc<Backend>>),
     /// An address as such: policed, never routed.
     Direct,
+}
+
+impl Place {
+    /// What it answers on; `None` for whatever the address does.
+    fn transport(&self) -> Option<Protocol> {
+        match self {
+            Self::Gateway(port) => {
+                let is_udp = |listener: &Arc<Listener>| matches!(listener.protocol, ListenerProtocol::Udp(_));
+                Some(if port.listeners.iter().any(is_udp) { Protocol::Udp } else { Protocol::Tcp })
+            }
+            Self::Service(_, transport, _) => Some(*transport),
+            Self::Direct => None,
+        }
+    }
 }
 
 /// A request as it is at one point of its way.
@@ -91,10 +105,9 @@ pub(super) fn read(snapshot: &Snapshot, args: &Args) -> Result<Question> {
     let mut source = name::source(snapshot, &args.from)?;
     let protocol = Protocol::from(args.protocol);
     let target = name::target(snapshot, &args.to, protocol)?;
-    let is_served = matches!(target.place, Place::Direct)
-        || protocol == Protocol::Tcp
-        || (protocol == Protocol::Udp && snapshot.datagram_frontends.contains_key(&target.address));
-    ensure!(is_served, "{} answers on TCP only, not {protocol}", target.name);
+    if let Some(only) = target.place.transport().filter(|only| *only != protocol) {
+        bail!("{} answers on {only} only, not {protocol}", target.name);
+    }
     if matches!(target.place, Place::Gateway(_)) && source.workload.is_none() {
         source.id = IdentityId::INGRESS;
         source.identity = snapshot.identities.get(&source.id).cloned();

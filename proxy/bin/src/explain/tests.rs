@@ -19,10 +19,14 @@ use model::service::ListenerProtocol;
 use model::service::{
     AppProtocol, Backend, BackendId, Endpoint, Frontend, GatewayAddr, GatewayPort, Listener, ObjectRef,
 };
+use model::shared_map::SharedMap;
 use model::tls::UpstreamSecurity;
 use model::workload::{EndpointId, NamedPort, Protocol, Workload};
 
+use super::answer::Outcome;
 use super::{Args, run};
+
+mod streams;
 
 const FRONTEND: u32 = 256;
 const STRANGER: u32 = 257;
@@ -202,11 +206,11 @@ fn snapshot() -> Snapshot {
         workloads: Arc::new(cluster.workloads),
         policies: Arc::new(policies.into_iter().map(|(id, policy)| (EndpointId(id), policy)).collect()),
         backends: Arc::new(backends.into_iter().collect()),
-        frontends: Arc::new(HashMap::from([
+        frontends: Arc::new(SharedMap::from([
             (address("10.96.0.1:80"), Arc::new(routed)),
             (address("10.96.0.2:80"), Arc::new(plain)),
         ])),
-        datagram_frontends: Arc::new(HashMap::from([(address("10.96.0.2:53"), datagrams)])),
+        datagram_frontends: Arc::new(SharedMap::from([(address("10.96.0.2:53"), datagrams)])),
         gateways: Arc::new(HashMap::from([(
             GatewayAddr::tcp(Some([10, 1, 1, 1].into()), 80),
             Arc::new(gateway),
@@ -329,7 +333,8 @@ fn a_service_of_udp_is_one_of_udp_only() {
     };
     let line = "--from default/frontend --to 10.96.0.2:53 --protocol udp";
     assert_eq!(backends(line), ["Service default/both:80"]);
-    assert_eq!(backends("--from default/frontend --to 10.96.0.2:53"), ["10.96.0.2:53"]);
+    let error = run(&snapshot, &args("--from default/frontend --to 10.96.0.2:53")).unwrap_err().to_string();
+    assert_eq!(error, "Service default/both:80 at 10.96.0.2:53 answers on UDP only, not TCP");
 }
 
 #[test]

@@ -18,7 +18,7 @@ pub(super) fn text(explanation: &Explanation) -> String {
     });
     line(&mut out, "from", &format!("{} ({labels}identity {})", question.source.name, question.source.id));
     line(&mut out, "to", &format!("{}, {}", question.target.name, question.protocol));
-    if explanation.is_http || !question.is_assumed {
+    if explanation.is_request() {
         let request = &question.request;
         let assumed =
             if question.is_assumed { " (assumed: no --method, --path, --host or --header)" } else { "" };
@@ -58,6 +58,13 @@ fn route(explanation: &Explanation, out: &mut String) {
                 format!("{name}: no rule of its routes matches")
             });
             return line(out, "route", &place);
+        }
+        Routing::NotCarried { listener } => {
+            return line(out, "route", &format!("{listener}: it has no route for this"));
+        }
+        Routing::Carried { listener, rule } => {
+            line(out, "listener", listener);
+            return line(out, "route", &format!("{} spec.rules[{}]", rule.route, rule.index));
         }
         Routing::Matched { listener, matched } | Routing::Redirected { listener, matched, .. } => {
             (listener, matched)

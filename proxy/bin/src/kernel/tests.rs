@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use model::policy::{HttpRules, RuleRef};
 use model::service::{Frontend as ModelFrontend, GatewayAddr, GatewayPort, ObjectRef};
+use model::shared_map::SharedMap;
 
 use super::*;
 
@@ -91,9 +92,9 @@ fn services_and_gateways_are_frontends() {
     let frontend = Arc::new(ModelFrontend { backend: model::service::BackendId(1), routes: None });
     let udp = GatewayAddr { transport: Protocol::Udp, ..GatewayAddr::tcp(Some(ip("10.0.0.9")), 81) };
     let gateways = [GatewayAddr::tcp(None, 80), GatewayAddr::tcp(Some(ip("10.0.0.9")), 81), udp];
-    let datagrams = HashMap::from([("10.96.0.1:53".parse().unwrap(), frontend.clone())]);
+    let datagrams = SharedMap::from([("10.96.0.1:53".parse().unwrap(), frontend.clone())]);
     let snapshot = Snapshot {
-        frontends: Arc::new(HashMap::from([("10.96.0.1:80".parse().unwrap(), frontend)])),
+        frontends: Arc::new(SharedMap::from([("10.96.0.1:80".parse().unwrap(), frontend)])),
         datagram_frontends: Arc::new(datagrams),
         gateways: Arc::new(gateways.map(|at| (at, Arc::new(GatewayPort::default()))).into()),
         ..Snapshot::default()
@@ -112,4 +113,31 @@ fn services_and_gateways_are_frontends() {
         ":: 80 6 true",
     ];
     assert_eq!(all, want);
+}
+
+#[test]
+fn frontends_are_the_same_whatever_answers_on_them() {
+    let frontend = |id, port: u16| {
+        let answer = Arc::new(ModelFrontend { backend: model::service::BackendId(id), routes: None });
+        Arc::new(SharedMap::from([(SocketAddr::new(ip("10.96.0.1"), port), answer)]))
+    };
+    let gateways = |port| Arc::new(HashMap::from([(GatewayAddr::tcp(None, port), Arc::default())]));
+    let of = |frontends, datagram_frontends, gateways| Snapshot {
+        frontends,
+        datagram_frontends,
+        gateways,
+        ..Snapshot::default()
+    };
+    let one = of(frontend(1, 80), frontend(1, 53), gateways(80));
+    for (other, same) in [
+        (of(frontend(1, 80), frontend(1, 53), gateways(80)), true),
+        (of(frontend(2, 80), frontend(2, 53), gateways(80)), true),
+        (of(frontend(1, 81), frontend(1, 53), gateways(80)), false),
+        (of(frontend(1, 80), Arc::default(), gateways(80)), false),
+        (of(frontend(1, 80), frontend(1, 54), gateways(80)), false),
+        (of(frontend(1, 80), frontend(1, 53), gateways(81)), false),
+    ] {
+        assert_eq!(same_frontends(&one, &other), same, "{other:?}");
+        assert_eq!(state(&one, &HashMap::new()).frontends == state(&other, &HashMap::new()).frontends, same);
+    }
 }

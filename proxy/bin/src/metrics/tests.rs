@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::Snapshot;
-use proxy::{Stats, Totals};
+use proxy::{Limits, Stats, Totals};
 
 use super::Metrics;
 use crate::admin::observed::Observed;
@@ -15,7 +15,8 @@ const OPERATIONS: &str = include_str!("../../../../docs/operations.md");
 fn text(workers: usize, snapshot: Snapshot) -> String {
     let workers: Vec<Arc<Stats>> = (0..workers).map(|_| Arc::default()).collect();
     let current = Current::new(Arc::new(snapshot));
-    Metrics::new(Arc::new(Observed::new(workers, current, Arc::default(), Arc::default()))).text().unwrap()
+    let observed = Observed::new(workers, current, Arc::default(), Arc::default(), Limits::default());
+    Metrics::new(Arc::new(observed)).text().unwrap()
 }
 
 /// Metrics with their kind and help, named as queries name them.

@@ -171,6 +171,12 @@ impl Connection {
         (self.peer.streams.min(self.limits.streams) as usize).saturating_sub(self.streams.len())
     }
 
+    /// Whether the peer takes streams of ours at all, though it may be none more at the moment.
+    #[must_use]
+    pub fn takes_streams(&self) -> bool {
+        self.peer.streams > 0 && self.next_local <= MAX_31
+    }
+
     /// Streams that neither side has reset and not both have ended.
     #[must_use]
     pub fn streams_open(&self) -> usize {
@@ -221,6 +227,18 @@ impl Connection {
         self.streams.find(id.0).map_or(&[], |slot| self.streams.get(slot).received.data())
     }
 
+    /// Memory that what was received on this stream takes.
+    #[must_use]
+    pub fn data_memory(&self, id: StreamId) -> usize {
+        self.streams.find(id.0).map_or(0, |slot| self.streams.get(slot).received.memory())
+    }
+
+    /// Bytes that wait for the peer: to read what we send it, and to end a header block that it began.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> usize {
+        self.out.pending().len() + self.block.bytes.len()
+    }
+
     /// The first `count` bytes of [`Self::data`] are done with: the peer may send as many again. It is told
     /// once half a window has gathered.
     pub fn consume(&mut self, id: StreamId, count: usize) {
@@ -252,7 +270,8 @@ impl Connection {
         let answered = self.role == Role::Server && self.streams.get(slot).local_ended;
         self.reset_slot(slot, if answered { ErrorCode::NO_ERROR } else { ErrorCode::CANCEL });
         let stream = self.streams.get_mut(slot);
-        let unread = stream.received.consume(usize::MAX);
+        let unread = stream.received.data().len();
+        stream.received.clear();
         let by_us = stream.over == Over::ByUs;
         let queued = std::mem::take(&mut stream.waiting.queued);
         while let Some(fields) = self.streams.get_mut(slot).heads.pop_front() {
@@ -288,6 +307,12 @@ impl Connection {
     #[must_use]
     pub fn is_closing(&self) -> bool {
         self.leaving != Leaving::No || self.peer_last.is_some() || self.failed.is_some()
+    }
+
+    /// Whether the peer goes away after having taken streams of ours.
+    #[must_use]
+    pub fn has_taken_leave(&self) -> bool {
+        self.peer_last.is_some_and(|last| last > 0)
     }
 
     /// Whether the connection can be closed once [`Self::out`] is written: it failed, or it is going away and
@@ -332,6 +357,10 @@ impl Connection {
         stream.over = Over::ByUs;
         let id = stream.id;
         self.put_reset(id, code);
+        if self.role == Role::Client {
+            // What the endpoint sent before it heard of this: in the worst case the window in small frames.
+            self.budgets.stray.grant(self.limits.stream_window / BYTES_OF_STRAY);
+        }
         self.settle(slot);
     }
 
@@ -340,7 +369,7 @@ impl Connection {
     }
 
     /// After a change of a stream's state: one that is no longer open counts no more, waits for nothing, and
-    /// keeps what was received only if that is a whole message.
+    /// keeps what was received only if that is a whole message, or of an answer as far as its server came.
     pub(super) fn settle(&mut self, slot: usize) {
         let stream = self.streams.get_mut(slot);
         if stream.is_open() || !std::mem::take(&mut stream.counted) {
@@ -351,7 +380,8 @@ impl Connection {
         if stream.over == Over::No {
             self.budgets.resets.earn(1);
         }
-        if !stream.remote_ended {
+        let is_answer = self.role == Role::Client && stream.over == Over::ByPeer;
+        if !stream.remote_ended && !is_answer {
             let unread = stream.received.consume(usize::MAX);
             self.credit(None, unread);
         }
@@ -416,6 +446,8 @@ impl Budgets {
     }
 }
 
+/// Bytes of data that a frame has at least which an endpoint in good faith sends on a stream that we have reset.
+const BYTES_OF_STRAY: u32 = 10;
 /// The PING behind the first GOAWAY.
 pub(super) const LEAVING_PING: [u8; 8] = *b"drained?";
 /// Header lists kept for their buffers.

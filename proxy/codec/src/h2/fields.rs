@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
+use super::text::each_line;
 use super::{LimitHit, Limits};
+use crate::grpc;
 use crate::http1::chunked::FORBIDDEN_TRAILERS;
 use crate::http1::is_token_byte;
 
@@ -130,8 +132,8 @@ pub(super) enum ListKind {
 pub(super) enum ListError {
     /// RFC 9113 §8.1.1.
     Malformed(&'static str),
-    /// Beyond a limit.
-    TooLarge(LimitHit),
+    /// Beyond a limit; `is_call`: it is that of a gRPC call.
+    TooLarge { limit: LimitHit, is_call: bool },
 }
 
 /// Fields being filled from a header block.
@@ -151,11 +153,14 @@ impl<'a> ListDecoder<'a> {
         Self { fields, limits, kind, list_bytes: 0, regular: 0, crumbs: 0, result: Ok(()) }
     }
 
-    /// Takes the next field; false once the list is lost.
+    /// Takes the next field; false once the list is lost and nothing more need be known of it.
     pub(super) fn take(&mut self, name: &[u8], value: &[u8]) -> bool {
+        if self.result.is_err() {
+            return self.lost(name, value);
+        }
         self.list_bytes += name.len() + value.len() + FIELD_OVERHEAD_BYTES;
         self.result = if self.list_bytes > self.limits.header_list_bytes as usize {
-            Err(ListError::TooLarge(LimitHit::HeaderListBytes))
+            too_large(LimitHit::HeaderListBytes)
         } else if !value_is_valid(value) {
             malformed("field value")
         } else if name.first() == Some(&b':') {
@@ -163,7 +168,21 @@ impl<'a> ListDecoder<'a> {
         } else {
             self.field(name, value)
         };
-        self.result.is_ok()
+        self.result.is_ok() || self.lost(name, value)
+    }
+
+    /// A list is lost, of which this is the next field. True until it is known how to answer a request that
+    /// is too large: some clients say what it is after all that they say of themselves.
+    fn lost(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let Err(ListError::TooLarge { is_call, .. }) = &mut self.result else { return false };
+        let known = {
+            let mut fields = each_line(self.fields.lines()).chain([(name, value)]);
+            fields.find(|(name, _)| *name == b"content-type").map(|(_, value)| grpc::is_call(value))
+        };
+        *is_call = known == Some(true);
+        // Each is looked at once.
+        self.fields.clear();
+        self.kind == ListKind::Request && known.is_none()
     }
 
     /// The verdict on the whole list.
@@ -219,7 +238,7 @@ impl<'a> ListDecoder<'a> {
         }
         self.regular += 1;
         if self.regular > self.limits.header_fields {
-            return Err(ListError::TooLarge(LimitHit::HeaderFields));
+            return too_large(LimitHit::HeaderFields);
         }
         let start = self.fields.text.len();
         match name {
@@ -257,7 +276,7 @@ impl<'a> ListDecoder<'a> {
     fn crumb(&mut self, value: &[u8]) -> Result<(), ListError> {
         self.crumbs += 1;
         if self.crumbs > self.limits.cookie_crumbs {
-            return Err(ListError::TooLarge(LimitHit::CookieCrumbs));
+            return too_large(LimitHit::CookieCrumbs);
         }
         if std::mem::replace(&mut self.fields.has_cookie, true) {
             self.fields.cookie.extend_from_slice(b"; ");
@@ -269,6 +288,10 @@ impl<'a> ListDecoder<'a> {
 
 fn malformed(what: &'static str) -> Result<(), ListError> {
     Err(ListError::Malformed(what))
+}
+
+fn too_large(limit: LimitHit) -> Result<(), ListError> {
+    Err(ListError::TooLarge { limit, is_call: false })
 }
 
 /// RFC 9113 §8.3.1 and §8.5, RFC 8441 §4.

@@ -5,6 +5,7 @@ use super::fields::{ListDecoder, ListError, ListKind};
 use super::frame::{self, FrameHead, MAX_31, flag};
 use super::receive::Handled;
 use super::{Connection, ConnectionError, ErrorCode, Event, Fields, LimitHit, Role, StreamId};
+use crate::grpc;
 
 /// A whole header block, besides its bytes.
 #[derive(Clone, Copy)]
@@ -130,7 +131,7 @@ impl Connection {
             (Some(slot), Err(ListError::Malformed(_))) => {
                 self.misbehaved(slot, ErrorCode::PROTOCOL_ERROR, now, events)
             }
-            (Some(slot), Err(ListError::TooLarge(limit))) => {
+            (Some(slot), Err(ListError::TooLarge { limit, .. })) => {
                 events.push(Event::Limit(limit));
                 self.misbehaved(slot, ErrorCode::ENHANCE_YOUR_CALM, now, events)
             }
@@ -203,9 +204,9 @@ impl Connection {
     ) -> Handled {
         match error {
             ListError::Malformed(_) => self.refuse(end.id, ErrorCode::PROTOCOL_ERROR),
-            ListError::TooLarge(limit) => {
+            ListError::TooLarge { limit, is_call } => {
                 events.push(Event::Limit(limit));
-                self.put_answer(end.id, b"431");
+                self.put_answer(end.id, if is_call { TOO_LARGE_CALL } else { TOO_LARGE });
                 // RFC 9113 §8.1: the whole answer is sent, the rest of the request is not wanted.
                 if end.end_stream {
                     self.closed.push(end.id, false);
@@ -301,6 +302,16 @@ impl Connection {
         self.end_remote(slot, now, events)
     }
 }
+
+/// The answer to a request whose header list is beyond a limit.
+const TOO_LARGE: &[(&str, &str)] = &[(":status", "431")];
+/// The same for a gRPC call, whose clients read no HTTP status.
+const TOO_LARGE_CALL: &[(&str, &str)] = &[
+    (":status", "200"),
+    ("content-type", grpc::CONTENT_TYPE),
+    (grpc::STATUS, grpc::Status::RESOURCE_EXHAUSTED.as_str()),
+    (grpc::MESSAGE, "Request header fields too large"),
+];
 
 const COMPRESSION: ConnectionError =
     ConnectionError::new(ErrorCode::COMPRESSION_ERROR, "header block cannot be decoded");

@@ -53,6 +53,8 @@ pub struct Limits {
     pub unknown_frames: u32,
     /// Frames per second for streams that are closed.
     pub stray_frames: u32,
+    /// A window update of less, while more waits, is no progress ([`super::Connection::stalled_since`]).
+    pub useful_bytes: u32,
 }
 
 impl Default for Limits {
@@ -80,6 +82,7 @@ impl Default for Limits {
             window_updates: 2000,
             unknown_frames: 200,
             stray_frames: 2000,
+            useful_bytes: 1024,
         }
     }
 }
@@ -91,22 +94,33 @@ pub(super) struct Budget {
     used: u32,
     /// Start of the current second, ns.
     since: u64,
+    /// Events that we have given cause for: they may come at any time, and count for nothing.
+    granted: u32,
 }
 
 impl Budget {
     pub(super) const fn new(per_second: u32) -> Self {
-        Self { per_second, used: 0, since: 0 }
+        Self { per_second, used: 0, since: 0, granted: 0 }
     }
 
     /// Counts one event; whether it is within the budget.
     #[must_use]
     pub(super) fn spend(&mut self, now: u64) -> bool {
+        if self.granted > 0 {
+            self.granted -= 1;
+            return true;
+        }
         if now.saturating_sub(self.since) >= SECOND {
             self.since = now;
             self.used = 0;
         }
         self.used = self.used.saturating_add(1);
         self.used <= self.per_second
+    }
+
+    /// What we did gives the peer cause for so many events, now or later.
+    pub(super) fn grant(&mut self, events: u32) {
+        self.granted = self.granted.saturating_add(events);
     }
 
     /// Useful traffic allows this many events more.

@@ -126,7 +126,8 @@ impl Connection {
         Ok(())
     }
 
-    /// DATA that brings little is held to a rate; DATA that brings much pays some of it back.
+    /// DATA that brings little is held to a rate. How much of it an endpoint sends is up to those whose streams
+    /// share the connection, who must not end it for each other: its messages may be as small as it likes.
     fn spend_on_data(&mut self, head: &FrameHead, length: usize, now: u64) -> Handled {
         if head.has(flag::END_STREAM) {
             return Ok(());
@@ -134,7 +135,8 @@ impl Connection {
         if length == 0 && !self.budgets.empty_data.spend(now) {
             return Err(ConnectionError::limit(LimitHit::EmptyData));
         }
-        if length < self.limits.small_data_bytes as usize && !self.budgets.small_data.spend(now) {
+        let is_small = self.role == Role::Server && length < self.limits.small_data_bytes as usize;
+        if is_small && !self.budgets.small_data.spend(now) {
             return Err(ConnectionError::limit(LimitHit::SmallData));
         }
         Ok(())

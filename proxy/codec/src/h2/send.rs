@@ -17,6 +17,9 @@ impl Connection {
         let (send, recv) = (i64::from(self.peer.window), self.windows.recv_initial);
         let slot = self.streams.insert(id, |stream| stream.start(id, send, recv));
         self.open += 1;
+        // An endpoint may reset a stream that it has answered, and answer with a flush of nothing.
+        self.budgets.stray.grant(1);
+        self.budgets.empty_data.grant(EMPTY_DATA_GRANTED);
         let asked = self.put_block(id, fields, end);
         let stream = self.streams.get_mut(slot);
         stream.asked = asked;
@@ -52,6 +55,10 @@ impl Connection {
         self.windows.send -= taken;
         let stream = self.streams.get_mut(slot);
         stream.send_window -= taken;
+        if accepted > 0 && self.role == Role::Client {
+            // An endpoint may give back the window of every frame, the stream's and the connection's.
+            self.budgets.window_updates.grant(2);
+        }
         if accepted > 0 && (whole || accepted >= USEFUL_BYTES) {
             self.budgets.window_updates.earn(WINDOW_UPDATES_EARNED);
             self.budgets.pings.earn(1);
@@ -67,7 +74,8 @@ impl Connection {
         let closed = stream.send_window <= 0 || self.windows.send <= 0;
         let stalled =
             closed || (stream.waiting.stall != Stall::No && self.out.room(self.limits.out_bytes) > 0);
-        if stream.waiting.hold(accepted, data.len() - accepted, stalled) {
+        let useful = self.limits.useful_bytes as usize;
+        if stream.waiting.hold(accepted, data.len() - accepted, stalled, useful) {
             self.fresh.push(slot);
         }
         self.enqueue(slot);
@@ -107,7 +115,7 @@ impl Connection {
     }
 
     /// Since when (ns) data of this stream waits for the peer to open a window. Updates of less than a useful
-    /// size (1 KiB, or what waits) do not count as progress.
+    /// size ([`super::Limits::useful_bytes`], or what waits) do not count as progress.
     #[must_use]
     pub fn stalled_since(&self, id: StreamId) -> Option<u64> {
         let slot = self.streams.find(id.0)?;
@@ -187,13 +195,19 @@ impl Connection {
         asked
     }
 
-    /// Answers with a status alone a request that no user sees.
-    pub(super) fn put_answer(&mut self, id: u32, status: &[u8]) {
-        self.put_block(id, |fields| fields.field(b":status", status), true);
+    /// Answers with these fields alone a request that no user sees.
+    pub(super) fn put_answer(&mut self, id: u32, answer: &[(&str, &str)]) {
+        let fields = |to: &mut Encoding<'_>| {
+            answer.iter().for_each(|(name, value)| to.field(name.as_bytes(), value.as_bytes()));
+        };
+        self.put_block(id, fields, true);
     }
 
     fn end_local(&mut self, slot: usize) {
-        self.streams.get_mut(slot).local_ended = true;
+        let stream = self.streams.get_mut(slot);
+        stream.local_ended = true;
+        // Trailers may come before data that was offered and not accepted.
+        stream.waiting.over();
         self.settle(slot);
     }
 
@@ -229,6 +243,8 @@ impl Connection {
 /// DATA of this size, or all that was to be sent, is useful: the peer's WINDOW_UPDATE and PING for it are no
 /// flood. Small enough for honest peers with small windows, and still more bytes out than in.
 const USEFUL_BYTES: usize = 64;
+/// Empty DATA frames that an answer may have.
+const EMPTY_DATA_GRANTED: u32 = 4;
 /// One for the stream, one for the connection, and as many for peers that give back what they have read in
 /// pieces.
 const WINDOW_UPDATES_EARNED: u32 = 4;

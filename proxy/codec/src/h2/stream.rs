@@ -78,8 +78,8 @@ impl Waiting {
     }
 
     /// `rest` bytes were not accepted, after `accepted` were; `stalled`: for want of window. Returns whether
-    /// a stall begins now.
-    pub(super) fn hold(&mut self, accepted: usize, rest: usize, stalled: bool) -> bool {
+    /// a stall begins now. Less than `useful` bytes end none while more waits.
+    pub(super) fn hold(&mut self, accepted: usize, rest: usize, stalled: bool, useful: usize) -> bool {
         self.bytes = rest;
         self.woken = false;
         self.turn = self.turn.saturating_sub(accepted);
@@ -93,7 +93,7 @@ impl Waiting {
         }
         self.stall = Stall::Fresh;
         self.progress = 0;
-        self.useful = rest.min(USEFUL_BYTES);
+        self.useful = rest.min(useful);
         true
     }
 }
@@ -125,14 +125,21 @@ impl Received {
         self.start += count;
         if self.start == self.bytes.len() {
             self.bytes.clear();
+            self.bytes.shrink_to(KEPT_BYTES);
             self.start = 0;
         }
         count
     }
 
-    fn clear(&mut self) {
+    /// Memory that it takes.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// Drops everything; the next stream of its slot may use a little of the memory.
+    pub(super) fn clear(&mut self) {
         self.bytes.clear();
-        self.bytes.shrink_to(KEPT_BYTES);
+        self.bytes.shrink_to(KEPT_BYTES_CLOSED);
         self.start = 0;
     }
 }
@@ -161,7 +168,7 @@ impl Stream {
     }
 }
 
-/// A window update of less, while more waits, is no progress.
-const USEFUL_BYTES: usize = 1024;
-/// An empty slot keeps no more than this for its next stream.
+/// An empty buffer keeps no more than this while its stream is there.
 const KEPT_BYTES: usize = 16 * 1024;
+/// The same of a slot whose stream is gone: a small message fits.
+const KEPT_BYTES_CLOSED: usize = 1024;

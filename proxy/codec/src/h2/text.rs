@@ -124,7 +124,7 @@ fn line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 /// The names and values of `name: value` lines.
-fn each_line(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub(super) fn each_line(lines: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     lines.split(|&b| b == b'\n').filter_map(|line| {
         let colon = memchr::memchr(b':', line)?;
         Some((&line[..colon], line[colon + 1..].trim_ascii()))

@@ -75,6 +75,7 @@ fn refusals_are_trailers_only_with_a_grpc_status() {
         assert_eq!(answer.header("content-type"), Some("application/grpc"), "{path}");
         assert!(answer.body.is_empty() && answer.trailers.is_none(), "{path}");
         assert!(answer.header("location").is_none(), "{path}");
+        assert!(answer.header("content-length").is_none(), "{path}: trailers have no length");
     }
     // Without gRPC's content type the same are plain HTTP.
     let plain = block_on(async {
@@ -122,5 +123,6 @@ fn a_server_that_answers_with_trailers_alone_is_passed_on_as_such() {
     let world = Plan::new(&[endpoint.address]).start();
     let answer = ask(&world, "/pkg.Svc/Do");
     assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("5")));
+    assert!(answer.header("content-length").is_none(), "it had none");
     assert!(answer.trailers.is_none() && answer.body.is_empty());
 }

@@ -1,7 +1,6 @@
 use crate::fixture::{Ca, object};
-use crate::{check, check_authorities, lapsed};
+use crate::{check, check_authorities};
 use model::tls::KeyPair;
-use std::time::{Duration, SystemTime};
 
 #[test]
 fn pairs() {
@@ -19,6 +18,7 @@ fn pairs() {
         (with(vec![leaf(), b"junk".to_vec()], &good.key), "tls.crt: certificate 1"),
         (with(vec![leaf()], b""), "tls.key"),
         (with(vec![leaf()], b"junk"), "tls.key"),
+        (with(vec![leaf()], TINY_RSA), "tls.key: is no key that can be used: an RSA key of 2048 to"),
         (with(vec![leaf()], &other.key), "tls.key: is not the key of the first certificate"),
         (with(vec![ca.der(), leaf()], &good.key), "tls.key: is not the key of the first certificate"),
     ];
@@ -29,23 +29,6 @@ fn pairs() {
 }
 
 #[test]
-fn times() {
-    let pair = Ca::new("ca").issue(&["a.example"]);
-    let after = |seconds: u64| lapsed(&pair, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-    // They are made for the years from 1975 to 4096.
-    let cases = [
-        (0, Some("Secret default/pair: tls.crt is not valid yet")),
-        (1_800_000_000, None),
-        (100_000_000_000, Some("Secret default/pair: tls.crt has expired")),
-    ];
-    for (seconds, said) in cases {
-        assert_eq!(after(seconds).as_deref(), said, "{seconds}");
-    }
-    let empty = KeyPair { source: object("Secret", "s"), chain: vec![], key: vec![] };
-    assert_eq!(lapsed(&empty, SystemTime::UNIX_EPOCH), None);
-}
-
-#[test]
 fn authorities() {
     let ca = Ca::new("ca").der();
     assert_eq!(check_authorities(std::slice::from_ref(&ca)), Ok(()));
@@ -53,3 +36,7 @@ fn authorities() {
     let error = check_authorities(&[ca, b"junk".to_vec()]).unwrap_err();
     assert!(error.starts_with("authority 1: "), "{error}");
 }
+
+/// An RSA private key (PKCS #1) whose numbers are all 3, far too short to be used.
+const TINY_RSA: &[u8] =
+    &[0x30, 27, 2, 1, 0, 2, 1, 3, 2, 1, 3, 2, 1, 3, 2, 1, 3, 2, 1, 3, 2, 1, 3, 2, 1, 3, 2, 1, 3];

@@ -1,13 +1,14 @@
 //! Certificates and authorities that Gateways name.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use model::service::{Listener, ListenerProtocol};
 use model::tls::ClientAuth;
 
 use super::*;
-use crate::Options;
 use crate::tests::{authorities, pem, tls_secret};
+use crate::{Lapse, Options};
 
 const CERTIFICATE: &str = "InvalidCertificateRef";
 
@@ -119,17 +120,21 @@ fn the_checks_given_decide_over_certificates_and_authorities() {
             true => Err(format!("{}: it is not to be used", pair.source)),
             false => Ok(()),
         },
-        certificate_lapsed: |pair| pair.chain[0].starts_with(b"old").then(|| "it is old".to_owned()),
+        certificate_lapse: |pair| match pair.chain[0].starts_with(b"old") {
+            true => Lapse { said: Some("it is old".to_owned()), next: Some(SystemTime::UNIX_EPOCH) },
+            false => Lapse { said: None, next: Some(SystemTime::now()) },
+        },
         check_authorities: |all| if all.len() == 1 { Err("too few".to_owned()) } else { Ok(()) },
         ..Options::default()
     };
     let mut world = World::of(refuse);
     tls_secret(&mut world, "ns/good", "good");
     tls_secret(&mut world, "ns/old", "old");
+    tls_secret(&mut world, "ns/new", "new");
     authorities(&mut world, "ns/ca", "ca");
     let validation = json!({"caCertificateRefs": [{"group": "", "kind": "ConfigMap", "name": "ca"}]});
     let spec = json!({
-        "listeners": [https("l", 443, json!([{"name": "good"}, {"name": "old"}]))],
+        "listeners": [https("l", 443, json!([{"name": "good"}, {"name": "old"}, {"name": "new"}]))],
         "tls": {"frontend": {"default": {"validation": validation}}},
     });
     apply(&mut world, "ns/gw", "01", spec);
@@ -138,10 +143,18 @@ fn the_checks_given_decide_over_certificates_and_authorities() {
         "listeners[0].tls.certificateRefs[0]: Secret ns/good: it is not to be used (InvalidCertificateRef)",
         "validation.caCertificateRefs[0]: ConfigMap ns/ca: too few (InvalidCACertificateRef)",
         // It is said and not refused.
-        "listeners[0].tls.certificateRefs[1]: it is old: clients will refuse it",
+        "listeners[0].tls.certificateRefs[1]: it is old",
     ] {
         assert!(problems.iter().any(|p| p.ends_with(wanted)), "{wanted}: {problems:?}");
     }
+    assert_eq!(world.translator.next_lapse(), Some(SystemTime::UNIX_EPOCH), "the first of all");
+    // Asked again, they have something to be said of them, and nothing else has changed.
+    let before = world.last.snapshot.clone();
+    world.translator.review_certificates();
+    assert_eq!(world.translate(), problems);
+    assert!(Arc::ptr_eq(&before, &world.last.snapshot));
+    world.remove(Kind::Gateway, "ns/gw").ready();
+    assert_eq!(world.translator.next_lapse(), None);
 }
 
 #[test]
@@ -285,4 +298,45 @@ fn a_changed_secret_touches_the_listeners_that_use_it() {
     tls_secret(&mut world, "ns/good", "good");
     world.ready();
     assert!(listener(&world, 443, "a").server_tls().is_some());
+}
+
+/// A Secret that has become of no use keeps what was good in it, until it or the reference is gone.
+#[test]
+fn the_last_good_certificate_is_shown() {
+    let wrong = json!({"stringData": {"tls.crt": pem("CERTIFICATE", "x"), "tls.key": "text"}});
+    let refer = |world: &mut World, secret: &str| {
+        let listeners = json!({"listeners": [https("a", 443, json!([{"name": secret}]))]});
+        apply(world, "ns/gw", "01", listeners);
+    };
+    let cases = [
+        ("a wrong key", Some(wrong.clone()), true),
+        ("no key", Some(json!({"stringData": {"tls.crt": pem("CERTIFICATE", "x")}})), true),
+        ("neither", Some(json!({"stringData": {"other": "x"}})), false),
+        ("deleted", None, false),
+    ];
+    for (what, secret, shown) in cases {
+        let mut world = world();
+        refer(&mut world, "good");
+        world.translate();
+        let before = listener(&world, 443, "a").server_tls().cloned();
+        match secret {
+            Some(secret) => world.apply("Secret", "ns/good", secret),
+            None => world.remove(Kind::Secret, "ns/good"),
+        };
+        world.translate();
+        let after = listener(&world, 443, "a").server_tls().cloned();
+        assert_eq!(after == before, shown, "{what}");
+        let resolved = format!("false/{CERTIFICATE}");
+        assert_eq!(condition(&world, "ResolvedRefs", "a("), resolved, "{what}");
+        let of_secret =
+            world.last.problems.iter().filter(|p| p.to_string().starts_with("Secret ns/good: data[tls."));
+        assert_eq!(of_secret.count(), usize::from(shown), "{what}: {:?}", world.last.problems);
+        // Nothing leads to it for a while: it has no last good version then.
+        refer(&mut world, "second");
+        world.translate();
+        world.apply("Secret", "ns/good", wrong.clone());
+        refer(&mut world, "good");
+        world.translate();
+        assert_ne!(listener(&world, 443, "a").server_tls().cloned(), before, "{what}");
+    }
 }

@@ -46,6 +46,14 @@ fn a_parent_takes_a_route_or_says_why_not() {
         ),
         ("far", json!({"name": "gw", "namespace": "ns", "sectionName": "far"}), "true/Accepted"),
         ("ns", json!({"name": "gw", "sectionName": "host"}), "false/NoMatchingListenerHostname"),
+        // No selector is not the empty one, which is everything.
+        ("ns", json!({"name": "gw", "sectionName": "none"}), "false/NotAllowedByListeners"),
+        (
+            "far",
+            json!({"name": "gw", "namespace": "ns", "sectionName": "none"}),
+            "false/NotAllowedByListeners",
+        ),
+        ("far", json!({"name": "gw", "namespace": "ns", "sectionName": "any"}), "true/Accepted"),
     ] {
         let mut world = world();
         world.apply("Namespace", "lab", json!({"metadata": {"labels": {"env": "lab"}}}));
@@ -60,6 +68,8 @@ fn a_parent_takes_a_route_or_says_why_not() {
                 {"name": "all", "port": 81, "allowedRoutes": from("All")},
                 {"name": "lab", "port": 82, "allowedRoutes": select(json!({"matchLabels": {"env": "lab"}}))},
                 {"name": "far", "port": 83, "allowedRoutes": select(far)},
+                {"name": "none", "port": 88, "allowedRoutes": from("Selector")},
+                {"name": "any", "port": 89, "allowedRoutes": select(json!({}))},
                 {"name": "grpc", "port": 84, "allowedRoutes": {"kinds": [{"kind": "GRPCRoute"}]}},
                 {"name": "host", "port": 85, "hostname": "other.test"},
                 {"name": "odd", "port": 86, "protocol": "example.com/x"},
@@ -77,6 +87,8 @@ fn a_parent_takes_a_route_or_says_why_not() {
         assert_eq!(statuses, [format!("0: {wanted}")], "{namespace} {parent}");
         let told = problems.iter().any(|p| p.starts_with(&format!("HTTPRoute {name}: spec.parentRefs[0]: ")));
         assert_eq!(told, !want.starts_with("true"), "{problems:?}");
+        let wanted = "Gateway ns/gw: spec.listeners[4].allowedRoutes.namespaces.selector: is missing";
+        assert!(problems.iter().any(|p| p.starts_with(wanted)), "{problems:?}");
     }
 }
 

@@ -264,6 +264,11 @@ fn references_of_every_kind() {
             let statuses = world.statuses(kind, "far/r");
             assert_eq!(statuses, [format!("0: Accepted=true/Accepted ResolvedRefs={want}")], "{reference}");
             assert_eq!(problems.is_empty(), want.starts_with("true"), "{problems:?}");
+            let what = if kind == Kind::UdpRoute { "datagrams is dropped" } else { "connections is closed" };
+            assert!(
+                problems.iter().all(|p| p.ends_with(&format!("): its share of the {what}"))),
+                "{problems:?}"
+            );
             assert_eq!(attached(&world, section), "1");
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::Snapshot;
 use model::service::{GatewayAddr, GatewayPort, Listener, ListenerProtocol, ObjectRef};
 use model::tls::{ClientAuth, KeyPair, ServerTls};
+use proxy::Limits;
 use serde_json::Value;
 
 const SECRET: &str = "s3cret";
@@ -82,9 +83,11 @@ fn with_key(mut snapshot: Snapshot) -> Snapshot {
 
 #[test]
 fn shows_what_the_objects_came_to() {
-    let text = super::json(&with_key(snapshot()));
+    let text = super::json(&with_key(snapshot()), &Limits::default());
     let dump: Value = serde_json::from_slice(&text).unwrap();
     let cases = [
+        ("/limits/stall_timeout", "5m"),
+        ("/limits/http2_streams", "100"),
         ("/gateways/0/address", "*"),
         ("/gateways/0/listeners/0/gateway", "Gateway default/web"),
         ("/gateways/0/listeners/0/protocol", "HTTP"),
@@ -114,7 +117,7 @@ fn shows_what_the_objects_came_to() {
 
 #[test]
 fn shows_no_key_and_no_header_value() {
-    let text = String::from_utf8(super::json(&with_key(snapshot()))).unwrap();
+    let text = String::from_utf8(super::json(&with_key(snapshot()), &Limits::default())).unwrap();
     let as_numbers = SECRET.bytes().map(|byte| byte.to_string()).collect::<Vec<_>>();
     for form in [SECRET.to_owned(), as_numbers.join(","), as_numbers.join(", ")] {
         assert!(!text.contains(&form), "{form} in {text}");
@@ -123,6 +126,6 @@ fn shows_no_key_and_no_header_value() {
 
 #[test]
 fn an_empty_snapshot_is_json_too() {
-    let dump: Value = serde_json::from_slice(&super::json(&Snapshot::default())).unwrap();
+    let dump: Value = serde_json::from_slice(&super::json(&Snapshot::default(), &Limits::default())).unwrap();
     assert_eq!((&dump["revision"], &dump["pods"]), (&0.into(), &Value::Array(Vec::new())));
 }

@@ -21,6 +21,8 @@ fn reads_levels_and_shows_them_in_the_same_words() {
         ("proxy=loud", None),
         ("=info", None),
         ("a b=info", None),
+        ("prxy=info", None),
+        ("hyper::proto=info", None),
         ("info,,warn", None),
     ];
     for (text, expected) in cases {
@@ -43,9 +45,15 @@ fn changes_what_is_named_and_no_more() {
 }
 
 #[test]
+fn an_unknown_part_is_refused_with_those_there_are() {
+    let error = Levels::parse("info,prxy=debug").unwrap_err().to_string();
+    assert_eq!(error, "there is no part \"prxy\"; there are config, proxy, redirect, weir");
+}
+
+#[test]
 fn has_a_bound() {
-    let parts = |count: usize| (0..count).map(|n| format!("p{n}=info")).collect::<Vec<_>>().join(",");
+    let parts = |count: usize| (0..count).map(|n| format!("proxy::p{n}=info")).collect::<Vec<_>>().join(",");
     let mut levels = Levels::parse(&parts(32)).unwrap();
     assert!(Levels::parse(&parts(33)).is_err());
-    assert!(levels.merge(Levels::parse("one_more=info").unwrap()).is_err());
+    assert!(levels.merge(Levels::parse("weir::more=info").unwrap()).is_err());
 }

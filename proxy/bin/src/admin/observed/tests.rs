@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use proxy::Limits;
+
 use super::{CONTROL_STUCK, Observed};
 use crate::redirection::Current;
 
 /// The control side of a process with `workers` workers that have not begun.
 fn observed(workers: usize) -> Observed {
     let workers = (0..workers).map(|_| Arc::default()).collect();
-    Observed::new(workers, Current::new(Arc::default()), Arc::default(), Arc::default())
+    Observed::new(workers, Current::new(Arc::default()), Arc::default(), Arc::default(), Limits::default())
 }
 
 #[test]

@@ -74,7 +74,34 @@ fn list_bytes_are_counted_as_the_rfc_does() {
     assert!(decoder.take(b":status", b"200"));
     assert!(decoder.take(b"x", b"y"));
     assert!(!decoder.take(b"", b""));
-    assert_eq!(decoder.finish(), Err(ListError::TooLarge(LimitHit::HeaderListBytes)));
+    assert_eq!(decoder.finish(), too_large(LimitHit::HeaderListBytes));
+}
+
+/// Wherever its content type stands: some clients send their metadata first.
+#[test]
+fn a_call_is_known_though_its_list_is_lost() {
+    let limits = Limits { header_list_bytes: 200, ..Limits::default() };
+    let long = "v".repeat(200);
+    let (call, other) = (("content-type", "application/grpc+proto"), ("content-type", "text/plain"));
+    let (large, x) = (("large", long.as_str()), ("x", "y"));
+    let cases = [
+        (vec![call, large], true, false),
+        (vec![x, large, x, call], true, false),
+        (vec![large, x, x], false, true),
+        (vec![other, large], false, false),
+        (vec![large, other, call], false, false),
+        (vec![large, x, ("content-type", "application/grpc-web")], false, false),
+        (vec![("content-type", &long), x], false, false),
+    ];
+    for (list, expected, wants_more) in cases {
+        let mut fields = Fields::default();
+        let mut decoder = ListDecoder::new(&mut fields, &limits, ListKind::Request);
+        let wanted = list.iter().all(|(name, value)| decoder.take(name.as_bytes(), value.as_bytes()));
+        assert_eq!(wanted, wants_more, "{list:?}");
+        let limit = LimitHit::HeaderListBytes;
+        assert_eq!(decoder.finish(), Err(ListError::TooLarge { limit, is_call: expected }), "{list:?}");
+        assert!(fields.lines().is_empty(), "{list:?}: nothing is kept of it");
+    }
 }
 
 #[test]

@@ -174,6 +174,21 @@ fn header_lists_beyond_the_limits() {
             assert_eq!(engine.connection.streams_open(), if over { 0 } else { 2 });
         }
     }
+    // A call is told so in its own words.
+    let mut engine = Engine::server();
+    let call = [GET.to_vec(), vec![("x", "y"); 101], vec![("content-type", "application/grpc")]].concat();
+    engine.give(&headers(1, &call, true)).unwrap();
+    let mut said = Vec::new();
+    let block = engine.sent(kind::HEADERS).remove(0).1;
+    let mut decoder = crate::hpack::Decoder::new(4096);
+    decoder
+        .decode(&block, &mut |name, value| {
+            said.push([name, value].map(|text| String::from_utf8_lossy(text).into_owned()));
+            true
+        })
+        .expect("our own block");
+    let expected = [[":status", "200"], ["content-type", "application/grpc"], ["grpc-status", "8"]];
+    assert_eq!(said[..3], expected);
     let mut engine = Engine::client();
     engine.connection.open(write(GET), true).expect("free");
     engine.take();
@@ -366,4 +381,38 @@ fn nothing_grows_with_the_streams_ever_opened() {
     }
     assert_eq!(engine.connection.streams.slot_count(), 1);
     stopped_by(&mut engine, LimitHit::Pings, Limits::default().pings, |_| raw(kind::PING, 0, 0, &[0; 8]));
+}
+
+/// What an endpoint in good faith answers to what the users of its connection do, of whom one must not end
+/// it for the others.
+#[test]
+fn endpoints_are_not_blamed_for_their_clients() {
+    let mut engine = Engine::client();
+    let limits = Limits::default();
+    // A thousand cancelled, each with half a window of small frames on its way.
+    for _ in 0..1_000 {
+        let id = engine.connection.open(write(GET), true).expect("free");
+        engine.give(&headers(id.0, OK, false)).unwrap();
+        engine.connection.close(id);
+        for _ in 0..limits.stream_window / 2 / 50 {
+            engine.give(&data(id.0, &[0; 50], false)).expect("late, not hostile");
+        }
+        engine.take();
+    }
+    let id = engine.connection.open(write(POST), false).expect("free");
+    engine.give(&headers(id.0, OK, false)).unwrap();
+    for _ in 0..3 * limits.small_data {
+        engine.give(&data(id.0, b"x", false)).expect("a small message");
+        engine.connection.consume(id, 1);
+        engine.take();
+    }
+    for _ in 0..3 * limits.window_updates {
+        assert_eq!(engine.connection.send_data(id, b"x", false), 1);
+    }
+    for _ in 0..3 * limits.window_updates {
+        engine.give(&window_update(0, 1)).expect("window for it");
+        engine.give(&window_update(id.0, 1)).expect("window for it");
+    }
+    // What it has no cause for it is held to as before.
+    stopped_by(&mut engine, LimitHit::WindowUpdates, limits.window_updates, |_| window_update(0, 1));
 }

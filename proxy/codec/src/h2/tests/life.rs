@@ -105,12 +105,6 @@ fn an_early_answer_is_kept() {
     assert_eq!(engine.connection.data(id), b"early");
     assert_eq!(engine.events.last(), Some(&Event::Reset { stream: id, code: ErrorCode::NO_ERROR }));
     assert_eq!(engine.connection.send_data(id, b"more", true), 0);
-    let mut engine = Engine::client();
-    let id = engine.connection.open(write(POST), false).expect("free");
-    engine
-        .give(&[headers(1, OK, false), data(1, b"half", false), rst(1, ErrorCode::CANCEL)].concat())
-        .unwrap();
-    assert_eq!(engine.connection.data(id), b"", "half an answer is none");
 }
 
 #[test]
@@ -206,4 +200,48 @@ fn a_ping_is_answered_for() {
     assert_eq!((head.kind, head.flags), (kind::PING, 0));
     engine.give(&raw(kind::PING, flag::ACK, 0, &payload)).unwrap();
     assert_eq!(engine.events, [Event::Pong(*b"are you?")]);
+}
+
+/// An answer that its server resets is kept as far as it came; a request is not.
+#[test]
+fn what_came_of_an_answer_before_its_reset_is_kept() {
+    for role in [Role::Client, Role::Server] {
+        let mut engine = Engine::greeted(role, &Limits::default());
+        let head = if role == Role::Client { OK } else { POST };
+        if role == Role::Client {
+            engine.connection.open(write(GET), true).expect("free");
+        }
+        let frames = [headers(1, head, false), data(1, b"first", false), rst(1, ErrorCode::CANCEL)];
+        engine.give(&frames.concat()).unwrap();
+        let (id, kept) = (StreamId(1), role == Role::Client);
+        assert!(engine.connection.has_head(id));
+        assert_eq!(engine.connection.data(id), if kept { &b"first"[..] } else { b"" }, "{role:?}");
+        assert!(!engine.connection.ended(id), "{role:?}: it is not whole");
+        assert_eq!(engine.connection.buffered(), if kept { 5 } else { 0 }, "{role:?}");
+        assert_eq!(engine.connection.streams_open(), 0, "{role:?}");
+        engine.connection.close(id);
+        assert_eq!(engine.connection.buffered(), 0, "{role:?}");
+    }
+}
+
+/// Trailers need no window: they may come before data that waits for one, which is then nobody's.
+#[test]
+fn trailers_go_out_though_data_waits() {
+    let mut engine = Engine::server();
+    let id = StreamId(1);
+    engine.give(&headers(1, POST, false)).unwrap();
+    engine.connection.send_fields(id, write(OK), false);
+    let taken = engine.connection.send_data(id, &[0; 100_000], false);
+    assert!(taken < 100_000);
+    engine.wake();
+    assert!(engine.connection.stalled_since(id).is_some());
+    engine.connection.send_fields(id, write(&[("grpc-status", "4")]), true);
+    let frames = engine.take();
+    let last = &frames.last().expect("frames").0;
+    assert!(last.kind == kind::HEADERS && last.has(flag::END_STREAM));
+    assert_eq!(engine.connection.stalled_since(id), None);
+    engine.events.clear();
+    engine.give(&[window_update(0, 100_000), window_update(1, 100_000)].concat()).unwrap();
+    engine.wake();
+    assert_eq!(engine.events, [], "nothing waits for the window");
 }
