@@ -13,7 +13,7 @@ use objects::{ObjectKey, Problem, Source, Store};
 
 use self::claims::Claims;
 use self::read::{Fingerprint, Found};
-use crate::recall::{Note, ServedRoot};
+use crate::recall::ServedRoot;
 use crate::watch::{Changes, Dirty, Watch};
 use crate::{decode, yaml};
 
@@ -97,7 +97,7 @@ pub struct Files {
     unchecked: VecDeque<Arc<Path>>,
     stats: Stats,
     /// What was read since somebody asked, if somebody wants to know.
-    notes: Option<Vec<Note>>,
+    notes: Option<again::Notes>,
 }
 
 /// A path as the user gave it.

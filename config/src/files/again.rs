@@ -1,6 +1,7 @@
 //! Going on where an earlier process was: what it knew, and what the next one is to know.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,7 +10,42 @@ use objects::{ObjectKey, Source, Store};
 
 use super::{Files, State};
 use crate::decode::{Decoded, Outcome};
-use crate::recall::{self, Note, Recalled, Said, ServedRoot};
+use crate::recall::{self, Note, Recalled, Said, ServedRoot, Text};
+
+/// Notes in their order. Their texts are in one piece: at the start there is one for each object, and as
+/// many pieces would leave holes among what stays.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    taken: Vec<Taken>,
+    texts: Text,
+}
+
+/// A [`Note`] whose text is among the others.
+#[derive(Debug)]
+struct Taken {
+    file: Arc<Path>,
+    key: ObjectKey,
+    said: Option<(u32, bool, Range<usize>)>,
+}
+
+impl Notes {
+    fn into_iter(self) -> impl Iterator<Item = Note> {
+        let Self { taken, texts } = self;
+        taken.into_iter().map(move |Taken { file, key, said }| {
+            let said =
+                said.map(|(line, good, text)| Said { line, good, text: Text(texts.0[text].to_owned()) });
+            Note { file, key, said }
+        })
+    }
+
+    fn said(&mut self, file: &Arc<Path>, decoded: &Decoded) {
+        let begin = self.texts.0.len();
+        self.texts.0.push_str(&decoded.text.0);
+        let good = matches!(decoded.outcome, Outcome::Good(_));
+        let said = Some((decoded.source.line, good, begin..self.texts.0.len()));
+        self.taken.push(Taken { file: file.clone(), key: decoded.key.clone(), said });
+    }
+}
 
 /// The root of an earlier process that this path is.
 pub(super) fn served<'a>(served: &'a [ServedRoot], path: &Path) -> Option<&'a ServedRoot> {
@@ -43,8 +79,8 @@ impl Files {
     }
 
     /// What was read since the last call, in order.
-    pub fn take_notes(&mut self) -> Vec<Note> {
-        self.notes.as_mut().map(std::mem::take).unwrap_or_default()
+    pub fn take_notes(&mut self) -> impl Iterator<Item = Note> + use<> {
+        self.notes.as_mut().map(std::mem::take).unwrap_or_default().into_iter()
     }
 
     /// The paths that the user gave, for the next process.
@@ -77,12 +113,10 @@ impl Files {
     pub(super) fn note_objects(&mut self, file: &Arc<Path>, objects: &mut [Decoded]) {
         let Some(notes) = &mut self.notes else { return };
         let file: Arc<Path> = recall::absolute(file).into();
-        notes.extend(objects.iter_mut().map(|decoded| {
-            let text = std::mem::take(&mut decoded.text);
-            let good = matches!(decoded.outcome, Outcome::Good(_));
-            let said = Some(Said { line: decoded.source.line, good, text });
-            Note { file: file.clone(), key: decoded.key.clone(), said }
-        }));
+        for decoded in objects {
+            notes.said(&file, decoded);
+            decoded.text = Text::default();
+        }
     }
 
     /// Notes which of these names the file does not claim any more.
@@ -90,7 +124,7 @@ impl Files {
         let Some(notes) = &mut self.notes else { return };
         let place: Arc<Path> = recall::absolute(file).into();
         let removed = touched.iter().filter(|key| !self.claims.claims(file, key));
-        notes.extend(removed.map(|key| Note { file: place.clone(), key: key.clone(), said: None }));
+        notes.taken.extend(removed.map(|key| Taken { file: place.clone(), key: key.clone(), said: None }));
     }
 }
 

@@ -171,7 +171,7 @@ impl LastGood {
     }
 
     /// Takes what was read, and what is wrong with the objects now.
-    pub(crate) fn update(&mut self, notes: Vec<Note>, problems: &[Problem]) {
+    pub(crate) fn update(&mut self, notes: impl IntoIterator<Item = Note>, problems: &[Problem]) {
         let Some(mut log) = self.log.take() else { return };
         let taken = log.update(notes, problems);
         let rewrite = log.is_slack();
@@ -246,7 +246,7 @@ impl Log {
         Ok(log)
     }
 
-    fn update(&mut self, notes: Vec<Note>, problems: &[Problem]) -> io::Result<()> {
+    fn update(&mut self, notes: impl IntoIterator<Item = Note>, problems: &[Problem]) -> io::Result<()> {
         let wrong = problems.iter().filter(|problem| problem.severity == Severity::Error);
         let wrong: HashSet<&ObjectKey> = wrong.filter_map(|problem| problem.object.as_ref()).collect();
         for Note { file, key, said } in notes {

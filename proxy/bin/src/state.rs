@@ -92,15 +92,15 @@ impl StateDir {
     pub(crate) fn orphan(&self) -> Result<Option<(Link, Held)>> {
         let until = Instant::now() + DOOR_WAIT;
         while self.proxy_serves()? {
-            if let Ok(link) = Link::connect(&self.door()) {
-                let held = link.take_over().context("cannot take over the sockets of the proxy")?;
-                return Ok(Some((link, held)));
-            }
-            if Instant::now() > until {
-                bail!(
-                    "a proxy serves from {} but does not hand over its sockets; end it first",
+            let door = Link::connect(&self.door());
+            match door.and_then(|link| link.take_over().map(|held| (link, held))) {
+                Ok(taken) => return Ok(Some(taken)),
+                Err(error) if Instant::now() > until => bail!(
+                    "a proxy serves from {} but does not hand over its sockets ({error}); end it first",
                     self.0.display()
-                );
+                ),
+                // It opens its door, or ends, at this moment.
+                Err(_) => {}
             }
             // It notices the loss of its supervisor at once and then opens its door.
             std::thread::sleep(DOOR_RETRY);

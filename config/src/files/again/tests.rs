@@ -35,7 +35,7 @@ fn again(dir: &TestDir, change: impl FnOnce(), now: Instant) -> (Files, Loaded) 
     let mut first = Files::open([dir.path()]).unwrap();
     first.take_note();
     first.load(now);
-    let objects = recalled(first.take_notes());
+    let objects = recalled(first.take_notes().collect());
     change();
     let mut second = Files::open_again([dir.path()], &first.roots()).unwrap();
     second.recall(&objects, now);
@@ -101,16 +101,16 @@ fn a_process_notes_that_objects_are_removed() {
     let mut files = Files::open([dir.path()]).unwrap();
     files.take_note();
     files.load(now);
-    assert_eq!(files.take_notes().len(), 2);
+    assert_eq!(files.take_notes().count(), 2);
     dir.put("a.yaml", &namespace("a", "2"));
     files.rescan(now + Duration::from_secs(40));
-    let notes = files.take_notes();
+    let notes: Vec<Note> = files.take_notes().collect();
     let removed: Vec<&ObjectKey> =
         notes.iter().filter(|note| note.said.is_none()).map(|note| &note.key).collect();
     assert_eq!(removed, [&ObjectKey::new(Kind::Namespace, "", "b")]);
     dir.put("a.yaml", "a: [b");
     files.rescan(now + Duration::from_secs(80));
-    assert_eq!(files.take_notes(), [], "nobody knows what it holds");
+    assert_eq!(files.take_notes().next(), None, "nobody knows what it holds");
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn a_folder_that_is_gone_stays_in_force_and_only_where_it_was_served() {
     let mut first = Files::open([&inside]).unwrap();
     first.take_note();
     first.load(now);
-    let objects = recalled(first.take_notes());
+    let objects = recalled(first.take_notes().collect());
     fs::remove_dir_all(&inside).unwrap();
     let mut second = Files::open_again([&inside], &first.roots()).unwrap();
     second.recall(&objects, now);

@@ -72,6 +72,21 @@ fn an_orphan_hands_over_what_it_holds() {
     std::fs::remove_dir_all(path).unwrap();
 }
 
+/// It was told to end before its supervisor died.
+#[test]
+fn an_orphan_that_ends_meanwhile_is_none() {
+    let (state, path) = folder("ending");
+    let mark = state.mark_proxy().unwrap();
+    let door = Door::open(&state.door()).unwrap();
+    let orphan = std::thread::spawn(move || {
+        drop(door.accept().unwrap());
+        drop((door, mark));
+    });
+    assert!(state.orphan().unwrap().is_none());
+    orphan.join().unwrap();
+    std::fs::remove_dir_all(path).unwrap();
+}
+
 #[test]
 fn a_path_too_long_for_a_socket_is_refused() {
     let path = std::env::temp_dir().join("x".repeat(120));
