@@ -55,8 +55,12 @@ const CASES: [Case; 10] = [
     (
         "a folder",
         |file| {
-            fs::remove_file(file).unwrap();
-            fs::create_dir(file).unwrap();
+            // In one step: a file that is gone for a moment has been removed, and a folder is new.
+            let part = file.parent().unwrap().join(".part");
+            fs::create_dir(&part).unwrap();
+            let exchange = rustix::fs::RenameFlags::EXCHANGE;
+            rustix::fs::renameat_with(rustix::fs::CWD, &part, rustix::fs::CWD, file, exchange).unwrap();
+            fs::remove_file(part).unwrap();
         },
         "it is a folder now",
     ),
