@@ -342,12 +342,18 @@ impl Connection {
         self.count_reset(now)
     }
 
-    /// A stream error on any stream: one that is idle cannot be reset, so the connection ends.
+    /// A stream error on any stream: one that is idle cannot be reset, so the connection ends; one that is
+    /// over is reset again, for the peer may not know yet, and waits for this code.
     pub(super) fn wrong(&mut self, id: u32, code: ErrorCode, now: u64, events: &mut Vec<Event>) -> Handled {
-        match self.streams.find(id) {
+        if self.is_idle(id) {
+            return Err(ConnectionError::new(code, "wrong frame on an idle stream"));
+        }
+        match self.streams.find(id).filter(|&slot| self.streams.get(slot).is_open()) {
             Some(slot) => self.misbehaved(slot, code, now, events),
-            None if self.is_idle(id) => Err(ConnectionError::new(code, "wrong frame on an idle stream")),
-            None => self.stray(now),
+            None => {
+                self.put_reset(id, code);
+                self.stray(now)
+            }
         }
     }
 

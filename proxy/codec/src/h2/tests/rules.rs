@@ -126,6 +126,8 @@ fn frames_on_closed_streams() {
             ("closed: WINDOW_UPDATE", window_update(1, 9), Fine),
             ("closed: RST_STREAM", rst(1, ErrorCode::NO_ERROR), Fine),
             ("closed: PRIORITY", raw(kind::PRIORITY, 0, 1, &[0; 5]), Fine),
+            ("6.3/2 closed: PRIORITY of 4", raw(kind::PRIORITY, 0, 1, &[0; 4]), Stream(1, SIZE)),
+            ("closed: PRIORITY on itself", raw(kind::PRIORITY, 0, 1, &[0, 0, 0, 1, 0]), Stream(1, PROTOCOL)),
         ];
         for (name, input, expect) in &cases {
             let mut engine = Engine::server();
