@@ -445,7 +445,7 @@ fn workers(args: &RunArgs) -> usize {
 
 const WORKERS_MAX: usize = 4;
 /// Flow records that may wait for the collector, which comes by every few milliseconds.
-const RING: usize = 4096;
+const RING: usize = 8192;
 /// How long a busy worker may delay the kernel's part of a change.
 const PUBLISH_PATIENCE: Duration = Duration::from_millis(200);
 const PUBLISH_POLL: Duration = Duration::from_micros(200);
