@@ -16,6 +16,7 @@ help:
 	@echo "make test   every test and lint"
 	@echo "make fuzz   every parser for FUZZ_SECONDS (60) each"
 	@echo "make soak   everything at once for SOAK_SECONDS (3600), every answer checked (root)"
+	@echo "make profile what the compiler lays release builds out by, measured anew (root)"
 	@echo "make bench  the costs of Weir beside Envoy, HAProxy, nginx, pingora and a byte forwarder, and its targets (root)"
 
 setup:

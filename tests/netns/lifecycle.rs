@@ -210,12 +210,7 @@ fn a_second_run_names_the_first() {
 #[test]
 fn sigterm_lets_a_request_under_way_finish() {
     needs_lab!();
-    let world = World::new();
-    world.lab.write("policy.yaml", &GET_PUBLIC.replace("/public", "/.*"));
-    let mut weir = Weir::start(&world.lab);
-    let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
-    client.send("GET /hold HTTP/1.1\r\nHost: api\r\n\r\n").unwrap();
-    until("the request to arrive", || (world.backend.count() == 1).then_some(()));
+    let (world, mut weir, mut client) = World::with_a_request_held();
     Weir::signal(weir.supervisor(), Signal::TERM);
     weir.wait_log("stopping");
     until("new connections to fail", || world.frontend.connect(world.api.at(80)).err());

@@ -195,12 +195,7 @@ fn a_crash_and_a_hand_over_leave_no_gap() {
 #[test]
 fn is_not_ready_while_it_drains() {
     needs_lab!();
-    let world = World::new();
-    world.lab.write("policy.yaml", &GET_PUBLIC.replace("/public", "/.*"));
-    let mut weir = Weir::start(&world.lab);
-    let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
-    client.send("GET /hold HTTP/1.1\r\nHost: api\r\n\r\n").unwrap();
-    until("the request to arrive", || (world.backend.count() == 1).then_some(()));
+    let (world, mut weir, mut client) = World::with_a_request_held();
     Weir::signal(weir.supervisor(), Signal::TERM);
     until("the endpoint to say so", || (get(&world, "/ready") == (503, "draining".into())).then_some(()));
     assert_eq!(get(&world, "/live").0, 200);

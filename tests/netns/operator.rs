@@ -75,12 +75,7 @@ fn sighup_reads_the_configuration_again_and_stops_nothing() {
 #[test]
 fn signals_while_stopping_say_what_they_do() {
     needs_lab!();
-    let world = World::new();
-    world.lab.write("policy.yaml", &GET_PUBLIC.replace("/public", "/.*"));
-    let mut weir = Weir::start(&world.lab);
-    let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
-    client.send("GET /hold HTTP/1.1\r\nHost: api\r\n\r\n").unwrap();
-    until("the request to arrive", || (world.backend.count() == 1).then_some(()));
+    let (_world, mut weir, mut client) = World::with_a_request_held();
     Weir::signal(weir.supervisor(), Signal::TERM);
     weir.wait_log("stopping; connections may end within");
     Weir::signal(weir.supervisor(), Signal::USR2);

@@ -1,8 +1,9 @@
 //! The world that most tests begin with: a frontend, a stranger and an api on one node, and the
 //! policy of every Cilium tutorial.
 
+use tests::client::Client;
 use tests::objects::{documents, gateway, pod, route, service};
-use tests::{Backend, Host, Lab};
+use tests::{Backend, Host, Lab, Weir, until};
 
 /// The pods, the backend in one of them, and the lab around them.
 pub(crate) struct World {
@@ -31,6 +32,17 @@ impl World {
         let world = Self::new();
         world.lab.write("policy.yaml", GET_PUBLIC);
         world
+    }
+
+    /// With Weir, and a request of the frontend under way, which the backend answers when it is released.
+    pub(crate) fn with_a_request_held() -> (Self, Weir, Client) {
+        let world = Self::new();
+        world.lab.write("policy.yaml", &GET_PUBLIC.replace("/public", "/.*"));
+        let weir = Weir::start(&world.lab);
+        let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
+        client.send("GET /hold HTTP/1.1\r\nHost: api\r\n\r\n").unwrap();
+        until("the request to arrive", || (world.backend.count() == 1).then_some(()));
+        (world, weir, client)
     }
 
     /// Writes Gateway `web` on port 8080 and a route for paths below a prefix to this port of the api.

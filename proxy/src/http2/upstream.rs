@@ -28,7 +28,8 @@ pub(crate) struct Shared {
     attempts: RefCell<Vec<Attempt>>,
 }
 
-/// Counts a connection among its worker's ([`crate::Limits::http2_connections`]), open or being opened.
+/// Is counted as long as it is there: a connection of the worker, open or being opened
+/// ([`crate::Limits::http2_connections`]), or a request that waits for one.
 struct Counted(Rc<Cell<usize>>);
 
 impl Counted {
@@ -290,28 +291,12 @@ impl Attempt {
 
     /// Waits until it is over, by success or because who had the duty gave up.
     async fn wait(mut self, timeout: Duration) -> io::Result<()> {
-        let _waiting = Waiting::new(&self.waiting);
+        let _waiting = Counted::new(&self.waiting);
         let over = tokio::time::timeout(timeout, self.outcome.wait_for(Option::is_some));
         match over.await?.map(|outcome| *outcome) {
             Ok(Some(Err(kind))) => Err(kind.into()),
             _ => Ok(()),
         }
-    }
-}
-
-/// Counts one that waits.
-struct Waiting(Rc<Cell<usize>>);
-
-impl Waiting {
-    fn new(count: &Rc<Cell<usize>>) -> Self {
-        count.set(count.get() + 1);
-        Self(count.clone())
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
     }
 }
 

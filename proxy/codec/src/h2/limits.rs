@@ -118,9 +118,10 @@ impl Budget {
         self.used <= self.per_second
     }
 
-    /// What we did gives the peer cause for so many events, now or later.
+    /// What we did gives the peer cause for so many events, now or later. What it never makes use of does
+    /// not add up to a licence.
     pub(super) fn grant(&mut self, events: u32) {
-        self.granted = self.granted.saturating_add(events);
+        self.granted = self.granted.saturating_add(events).min(GRANTED_MAX);
     }
 
     /// Useful traffic allows this many events more.
@@ -130,6 +131,8 @@ impl Budget {
 }
 
 const SECOND: u64 = 1_000_000_000;
+/// What a hundred streams can have on their way when all are reset at once, and some more.
+const GRANTED_MAX: u32 = 1_000_000;
 
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,14 @@ fn what_is_earned_is_not_saved() {
 }
 
 #[test]
+fn what_is_granted_is_saved_up_to_a_bound() {
+    let mut budget = Budget::new(1);
+    (0..3).for_each(|_| budget.grant(GRANTED_MAX));
+    let spent = (0..).take_while(|now| budget.spend(*now)).count();
+    assert_eq!(spent, GRANTED_MAX as usize + 1);
+}
+
+#[test]
 fn no_budget_is_none() {
     assert!(!Budget::new(0).spend(0));
 }
