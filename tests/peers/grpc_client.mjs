@@ -2,8 +2,9 @@
 // Usage: node grpc_client.mjs ADDRESS:PORT [AUTHORITY CERTIFICATE]
 //
 // `{method, service, texts, data, metadata, deadline}` makes a call, which is over with its status;
-// `fresh` makes it on a connection of its own. `{open}` begins a call of `Both` under that name,
-// `{say, text}` sends on it and gives what comes back, `{end}` ends it and gives its status.
+// `fresh` makes it on a connection of its own. `{open}` begins one, of `Both` if nothing is said, under that name,
+// `{hear}` waits for what comes first on it, `{say, text}` sends on it and gives what comes back,
+// `{end}` ends it and gives its status.
 import fs from "node:fs";
 import { Echo, Other, grpc, metadata, plain } from "./echo.mjs";
 import { serve } from "./commands.mjs";
@@ -45,31 +46,39 @@ function finished(call) {
   });
 }
 
-async function make(command) {
-  const { method = "Unary", texts = [""], data = 0, deadline } = command;
-  const from = client(command);
+function begin(from, { method = "Unary", texts = [""], data = 0, deadline, metadata: object }) {
   const limits = { deadline: deadline && Date.now() + deadline };
   const messages = texts.map((text) => ({ text, data: Buffer.alloc(data, "y") }));
-  const fields = metadata(command.metadata);
   // A callback has no say in when the status comes: calls with one answer are streams here as well.
   const { path, requestSerialize, responseDeserialize, requestStream } = from[method];
-  const call = requestStream
-    ? from.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, fields, limits)
-    : from.makeServerStreamRequest(path, requestSerialize, responseDeserialize, messages[0], fields, limits);
-  const over = finished(call);
-  if (requestStream) {
-    messages.forEach((message) => call.write(message));
-    call.end();
+  if (!requestStream) {
+    return from.makeServerStreamRequest(path, requestSerialize, responseDeserialize, messages[0], metadata(object), limits);
   }
+  const call = from.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata(object), limits);
+  messages.forEach((message) => call.write(message));
+  return call;
+}
+
+async function make(command) {
+  const from = client(command);
+  const call = begin(from, command);
+  const over = finished(call);
+  call.end?.();
   const said = await over;
   if (command.fresh) from.close();
   return said;
 }
 
-function open({ open: name, metadata: object }) {
-  const call = client({}).Both(metadata(object));
-  streams[name] = { call, over: finished(call) };
+function open(command) {
+  const call = begin(client(command), { method: "Both", texts: [], ...command });
+  const first = new Promise((done) => call.once("data", ({ text }) => done({ text })));
+  streams[command.open] = { call, first, over: finished(call) };
   return {};
+}
+
+function hear({ hear: name }) {
+  const { first, over } = streams[name];
+  return Promise.race([first, over]);
 }
 
 async function say({ say: name, text }) {
@@ -80,12 +89,13 @@ async function say({ say: name, text }) {
 }
 
 function end({ end: name }) {
-  streams[name].call.end();
+  streams[name].call.end?.();
   return streams[name].over;
 }
 
 serve((command) => {
   if (command.open) return open(command);
+  if (command.hear) return hear(command);
   if (command.say) return say(command);
   return command.end ? end(command) : make(command);
 });
