@@ -7,7 +7,7 @@ RELEASE := target/release
 # It is good for one version of the compiler; functions that it does not know, or that have changed, are compiled without.
 # The linker is that of .cargo/config.toml, which these flags replace.
 HOST := $(shell rustc -vV | sed -n 's/^host: //p')
-PROFILED := RUSTFLAGS="-C link-arg=-fuse-ld=mold -C profile-use=$(CURDIR)/proxy/bin/weir.profdata -C llvm-args=-no-pgo-warn-mismatch"
+PROFILED := RUSTFLAGS="-C link-arg=-fuse-ld=mold -C link-arg=-Wl,-z,keep-text-section-prefix -C profile-use=$(CURDIR)/proxy/bin/weir.profdata -C llvm-args=-no-pgo-warn-mismatch"
 
 .PHONY: help demo test lint unit bench fuzz soak tools setup build profile clean
 

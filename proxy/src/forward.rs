@@ -6,13 +6,16 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use codec::h2::text::RequestFields;
 use codec::http1::write::{self, InvalidField, RequestEdits};
 use codec::http1::{self, FieldSet, Header};
+use model::flow::HttpVersion;
 use model::request::{HeaderView, HttpRequest};
 use model::route::{Filter, HeaderEdits};
 use policy::HeaderEdit;
 use route::Header as Field;
 
+use crate::grpc;
 use crate::parsed::{Headers, Request, view};
 use crate::permitted::Judged;
 use crate::routed::Route;
@@ -138,7 +141,7 @@ impl<'r> Forward<'r> {
     }
 
     /// Fields that are not as received.
-    fn added(&self) -> impl Iterator<Item = (&str, &[u8])> {
+    fn added(&self) -> impl Iterator<Item = (&str, &[u8])> + Clone {
         let forwarded_for = self
             .forwarded_for
             .iter()
@@ -166,11 +169,11 @@ impl<'r> Forward<'r> {
         see(&HttpRequest { method: head.method, authority, path, query, target, headers: headers.as_slice() })
     }
 
-    /// Appends the head to send.
+    /// Appends the head to send to an endpoint of this version.
     ///
     /// # Errors
     /// A rewrite makes a target or authority that cannot be written: the route is to blame.
-    pub(crate) fn write(&self, out: &mut Vec<u8>) -> Result<(), InvalidField> {
+    pub(crate) fn write(&self, version: HttpVersion, out: &mut Vec<u8>) -> Result<(), InvalidField> {
         if self.request.is_connect() {
             // Its target is the authority, which says both where to and for whom.
             let edits = RequestEdits { removed: self.removed, ..RequestEdits::default() };
@@ -182,7 +185,15 @@ impl<'r> Forward<'r> {
             authority: self.authority.as_deref(),
             removed: self.removed,
         };
-        write::request(out, &self.request.head, &edits, self.added())
+        let head = &self.request.head;
+        if version == HttpVersion::Http2
+            // What HTTP/2 cannot say is known to the stream, which takes text as well.
+            && let Ok(fields) = RequestFields::new(head, &edits, self.added(), self.scheme, false)
+            && fields.write_list(grpc::is_call(head), out)
+        {
+            return Ok(());
+        }
+        write::request(out, head, &edits, self.added())
     }
 }
 

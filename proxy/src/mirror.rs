@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
+use codec::h2::text::RequestList;
 use codec::http1::{Asked, Malformed, parse_response};
 use model::route::{BackendTarget, Filter, Mirror};
 
@@ -173,7 +174,10 @@ impl Drop for UnderWay {
 async fn copy(under_way: UnderWay, permitted: Permitted, body: Rc<[u8]>) {
     let worker = &under_way.0;
     let Ok(mut connected) = permitted.connect(worker, false, Deadline::none()).await else { return };
-    let is_head = connected.permitted.head().starts_with(b"HEAD ");
+    let is_head = {
+        let head = connected.permitted.head();
+        RequestList::read(head).map_or_else(|| head.starts_with(b"HEAD "), |list| list.is_head)
+    };
     let mut bytes = connected.permitted.take_head();
     bytes.extend_from_slice(&body);
     let mut sent = 0;

@@ -75,7 +75,7 @@ impl Picked<'_> {
                 let decision = judge.request(&self.endpoint, &request.view(), &mut forward);
                 let decision = decision.map_err(Refusal::denied)?;
                 head.clear();
-                let written = forward.write(&mut head);
+                let written = forward.write(self.version, &mut head);
                 written.map_err(|_| Refusal::new(500, FlowReason::InvalidBackend))?;
                 mismatches = forward.mismatches;
                 decision
@@ -113,7 +113,8 @@ impl Permitted {
         self.key
     }
 
-    /// The head that was judged, ready to send; empty for bytes.
+    /// The head that was judged, as its endpoint's stream takes it: text, or a [`codec::h2::text::RequestList`].
+    /// Empty for bytes.
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }

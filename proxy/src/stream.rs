@@ -15,6 +15,7 @@ use tokio::io::ReadBuf;
 use tokio::net::TcpStream;
 
 use codec::h2::ErrorCode;
+use codec::http1::{FieldSet, ResponseHead};
 use model::flow::HttpVersion;
 
 use crate::grpc;
@@ -182,6 +183,20 @@ impl Stream {
         match self {
             Self::Tcp(_) | Self::Tls(_) => false,
             Self::Http2(stream) => stream.end_call(trailers),
+        }
+    }
+
+    /// Sends the head of an answer to a client of HTTP/2, but for `removed` and with `added`: what its text would
+    /// come to, which is neither written nor read again. `None`: text is what this stream takes.
+    pub(crate) fn send_response<'f>(
+        &mut self,
+        head: &'f ResponseHead<'f, 'f>,
+        removed: FieldSet,
+        added: impl Iterator<Item = (&'f str, &'f [u8])> + Clone,
+    ) -> Option<io::Result<()>> {
+        match self {
+            Self::Tcp(_) | Self::Tls(_) => None,
+            Self::Http2(stream) => Some(stream.send_response(head, removed, added)),
         }
     }
 

@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher};
+use std::io::ErrorKind;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use aya::maps::lpm_trie::LpmTrie;
 use aya::maps::{Array, HashMap, Map, MapData, MapError, MapInfo, MapType, PerCpuArray, SockMap};
-use aya::programs::{Program, SchedClassifier, SkLookup};
+use aya::programs::{Program, ProgramError, SchedClassifier, SkLookup};
 use aya::{Ebpf, EbpfLoader, Pod, include_bytes_aligned};
 
 use crate::abi;
@@ -231,7 +232,7 @@ fn program<'e>(ebpf: &'e mut Ebpf, name: &str) -> Result<&'e mut Program, Error>
 fn classifier(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
     let failed = |source| Error::program(name, "load", "", source);
     let program: &mut SchedClassifier = program(ebpf, name)?.try_into().map_err(failed)?;
-    program.load().map_err(failed)?;
+    uninterrupted(|| program.load()).map_err(failed)?;
     let descriptor = program.fd().map_err(failed)?.as_fd();
     descriptor.try_clone_to_owned().map_err(|error| Error::path("duplicate the descriptor of", name, error))
 }
@@ -239,10 +240,24 @@ fn classifier(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
 fn sk_lookup(ebpf: &mut Ebpf, name: &'static str) -> Result<OwnedFd, Error> {
     let failed = |source| Error::program(name, "load", "", source);
     let program: &mut SkLookup = program(ebpf, name)?.try_into().map_err(failed)?;
-    program.load().map_err(failed)?;
+    uninterrupted(|| program.load()).map_err(failed)?;
     let descriptor = program.fd().map_err(failed)?.as_fd();
     descriptor.try_clone_to_owned().map_err(|error| Error::path("duplicate the descriptor of", name, error))
 }
+
+/// Loads a program. The kernel stops checking it when this thread is sent a signal (EAGAIN); then it is tried again.
+fn uninterrupted(mut load: impl FnMut() -> Result<(), ProgramError>) -> Result<(), ProgramError> {
+    for _ in 1..LOADS {
+        match load() {
+            Err(ProgramError::LoadError { io_error, .. }) if io_error.kind() == ErrorKind::WouldBlock => {}
+            done => return done,
+        }
+    }
+    load()
+}
+
+/// Times that a program is loaded, if signals come between.
+const LOADS: usize = 64;
 
 fn map(ebpf: &mut Ebpf, name: &str) -> Result<Map, Error> {
     ebpf.take_map(name).ok_or_else(|| absent(name))

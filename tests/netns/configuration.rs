@@ -40,7 +40,7 @@ fn a_policy_refused_from_the_start_closes_its_pods_in_its_directions() {
     let world = World::new();
     world.lab.write("policy.yaml", &GET_PUBLIC.replace("/public", "'/public('"));
     let weir = Weir::start(&world.lab);
-    assert!(weir.log().contains("CiliumNetworkPolicy default/api"), "{}", weir.log());
+    weir.wait_log("CiliumNetworkPolicy default/api");
     assert!(world.frontend.connect(world.api.at(80)).is_err(), "closed");
     weir.wait_flow("the refusal", |flow| flow["reason"] == "policy_refused");
     // Egress was not in it.

@@ -32,6 +32,9 @@ fn world() -> (World, Certificate) {
     (world, pair)
 }
 
+/// Who has said nothing yet may be as slow as a busy machine makes it.
+const DRAIN_IDLE: &str = "drain_idle=20s";
+
 fn is_gone(pid: rustix::process::Pid) -> Option<()> {
     rustix::process::test_kill_process(pid).is_err().then_some(())
 }
@@ -40,7 +43,8 @@ fn is_gone(pid: rustix::process::Pid) -> Option<()> {
 fn clients_are_told_and_what_is_under_way_is_finished() {
     needs_lab!("openssl");
     let (world, _) = world();
-    let mut weir = Weir::start_with(&world.lab, &["--node", NODE, "--drain-timeout", "60"]);
+    let flags = ["--node", NODE, "--drain-timeout", "60", "--limit", DRAIN_IDLE];
+    let mut weir = Weir::start_with(&world.lab, &flags);
     let gateway = (NODE_V4, 8080).into();
     let mut http1 = Client::connect(&world.frontend, gateway).unwrap();
     http1.send("POST / HTTP/1.1\r\nHost: api\r\nContent-Length: 6\r\n\r\nabc").unwrap();
@@ -110,7 +114,7 @@ fn endpoints_are_told() {
     let route =
         ROUTE.replace("name: api", "name: h2").replace("  rules:\n", "  hostnames: [h2.test]\n  rules:\n");
     world.lab.write("h2.yaml", &documents(&[h2c, route]));
-    let mut weir = Weir::start(&world.lab);
+    let mut weir = Weir::start_with(&world.lab, &["--node", NODE, "--limit", "goodbye_timeout=10s"]);
     let mut client = Client::connect(&world.frontend, (NODE_V4, 8080).into()).unwrap();
     assert_eq!(client.request("GET", "/", &["Host: h2.test"]).unwrap().text(), "GET /");
     drop(client);
@@ -129,14 +133,18 @@ fn a_refused_connect_is_tried_elsewhere() {
     // Of two requests in turn one is for port 9, where nobody listens.
     let service = fleet("s", &world.api, &[81, 9], &[("load-balancing", "round-robin")]);
     let objects = [service, route("r", &["backendRefs: [{name: s, port: 80}]"])];
-    let mut fleet = Fleet::start(world, &objects);
+    let mut fleet = Fleet::start_with(world, &objects, &["--limit", DRAIN_IDLE]);
     let mut silent = [fleet.client(), fleet.client()];
     let mut idle = h2::Client::connect(&fleet.world.frontend, (NODE_V4, 8080).into()).unwrap();
     until("all to be accepted", || (weir_connections(&fleet.world)? == 3).then_some(()));
     Weir::signal(fleet.weir.supervisor(), Signal::TERM);
     assert_eq!(idle.end().unwrap(), Some(h2::code::NO_ERROR), "the worker drains");
+    // Both at once: for a second after it has refused, the other endpoint is asked first.
     for client in &mut silent {
-        let answer = client.get("/").unwrap();
+        client.send("GET / HTTP/1.1\r\nHost: fleet\r\n\r\n").unwrap();
+    }
+    for client in &mut silent {
+        let answer = client.response().unwrap();
         assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
     }
     assert_eq!(good.count(), 2);
@@ -151,7 +159,9 @@ fn a_refused_connect_is_tried_elsewhere() {
 fn a_handshake_that_comes_late_is_answered() {
     needs_lab!("openssl");
     let (world, pair) = world();
-    let weir = Weir::start_with(&world.lab, &["--node", NODE, "--drain-timeout", "20"]);
+    // Longer than a proxy may take to start.
+    let times = ["--drain-timeout", "120", "--limit", "handshake_timeout=60s", "--limit", DRAIN_IDLE];
+    let weir = Weir::start_with(&world.lab, &[&["--node", NODE][..], &times].concat());
     let old = weir.proxy().unwrap();
     let early = world.frontend.connect((NODE_V4, 8443).into()).unwrap();
     until("it to be accepted", || (weir_connections(&world)? == 1).then_some(()));

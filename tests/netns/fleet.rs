@@ -19,8 +19,13 @@ impl Fleet {
     /// Starts Weir on these objects beside the Pods and the Gateway. One worker: counts and shares
     /// of limits are then exact.
     pub(crate) fn start(world: World, objects: &[String]) -> Self {
+        Self::start_with(world, objects, &[])
+    }
+
+    /// The same with more flags of `weir run`.
+    pub(crate) fn start_with(world: World, objects: &[String], flags: &[&str]) -> Self {
         write(&world, objects);
-        let weir = Weir::start_with(&world.lab, &["--node", NODE, "--workers", "1"]);
+        let weir = Weir::start_with(&world.lab, &[&["--node", NODE, "--workers", "1"], flags].concat());
         Self { weir, world }
     }
 

@@ -117,7 +117,7 @@ spec:
   - matches: [{path: {type: PathPrefix, value: /script}}]
     backendRefs: [{name: script, port: 80}]
   - matches: [{path: {type: PathPrefix, value: /timed}}]
-    timeouts: {request: 2s}
+    timeouts: {request: 5s}
     filters:
     - {type: URLRewrite, urlRewrite: {path: {type: ReplacePrefixMatch, replacePrefixMatch: /}}}
     backendRefs: [{name: api, port: 80}]

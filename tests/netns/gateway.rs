@@ -124,7 +124,8 @@ fn without_redirection_the_gateways_still_serve() {
     let (world, outside) = with_gateway();
     let weir = Weir::start_with(&world.lab, &["--no-redirect", "--node", tests::lab::NODE]);
     assert_eq!(get(&outside, "/a"), 200);
-    assert!(weir.log().contains("--no-redirect"), "says in a line what is missing:\n{}", weir.log());
+    // In a line that says what is missing.
+    weir.wait_log("--no-redirect");
     assert_eq!(world.backend.last().peer.ip().to_string(), "169.254.1.1", "the node's own");
 }
 

@@ -74,9 +74,13 @@ impl Place {
         Driver::node(&self.world.frontend.ns, "grpc_client.mjs", &[&target, NAME, &certificate])
     }
 
-    /// What its server was called with.
-    fn seen(&self) -> Vec<Value> {
-        objects(&self.server).into_iter().filter(|line| line["path"].is_string()).collect()
+    /// What its server was called with, once it has said so of as many calls, or of more.
+    fn seen(&self, count: usize) -> Vec<Value> {
+        until(&format!("{count} calls to be seen"), || {
+            let lines = objects(&self.server).into_iter();
+            let seen: Vec<Value> = lines.filter(|line| line["path"].is_string()).collect();
+            (seen.len() >= count).then_some(seen)
+        })
     }
 }
 

@@ -38,7 +38,7 @@ fn world() -> (World, Backend) {
 
 fn run(world: &World, more: &[&str]) -> String {
     let address = NODE_V4.to_string();
-    let mut arguments = vec!["--strict", "-h", &address, "-P", "/", "-o", "3"];
+    let mut arguments = vec!["--strict", "-h", &address, "-P", "/", "-o", "10"];
     arguments.extend(more);
     peer::run(&world.frontend.ns, "h2spec", &arguments, b"", PATIENCE).text
 }

@@ -1,11 +1,12 @@
 //! What the kernel makes hard: TIME_WAIT, SYN cookies, fragments, options, spoofing, bridges, IPv6.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 
 use tests::client::{Client, curl};
 use tests::lab::sysctl;
 use tests::objects::{documents, pod};
-use tests::{Backend, Host, Lab, Weir};
+use tests::{Backend, Host, Lab, Weir, until};
 
 use crate::world::{GET_PUBLIC, World};
 
@@ -67,7 +68,12 @@ fn a_client_port_is_reused_through_time_wait() {
     let _weir = Weir::start(&world.lab);
     for round in 0..5 {
         let (from, to) = (world.frontend.at(34460), world.api.at(80));
-        let stream = world.frontend.ns.connect_from(from, to, tests::wait::PATIENCE);
+        // The client's own end of the last round is gone once its FIN was acknowledged.
+        let stream = until("its port to be free", || {
+            let stream = world.frontend.ns.connect_from(from, to, tests::wait::PATIENCE);
+            let is_taken = stream.as_ref().is_err_and(|error| error.kind() == ErrorKind::AddrInUse);
+            (!is_taken).then_some(stream)
+        });
         let mut client = Client::new(stream.unwrap_or_else(|error| panic!("round {round}: {error}")), to);
         let answer = client.request("GET", "/public", &["Connection: close"]).unwrap();
         assert_eq!(answer.status, 200, "round {round}");
@@ -145,6 +151,6 @@ fn a_pod_that_comes_later_is_enforced() {
     let before = weir.revision();
     world.lab.write("late.yaml", &pod(&late, &["app=api"]));
     weir.wait_revision(before);
-    tests::until("its policy to hold", || world.stranger.connect(late.at(80)).err());
+    until("its policy to hold", || world.stranger.connect(late.at(80)).err());
     holds(&world.frontend, &world.stranger, late.at(80));
 }

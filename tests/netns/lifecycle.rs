@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 use tests::client::{Client, curl};
-use tests::lab::NODE_V4;
+use tests::lab::{NODE, NODE_V4};
 use tests::namespace::Namespace;
 use tests::objects::{documents, gateway, service};
 use tests::{Backend, Host, Weir, until};
@@ -93,7 +93,8 @@ fn a_crashed_proxy_costs_new_connections_a_wait_and_never_a_refusal() {
 fn without_its_supervisor_the_proxy_serves_on_and_the_next_run_takes_over() {
     needs_lab!();
     let world = World::policed();
-    let mut weir = Weir::start(&world.lab);
+    // However long a client takes from its connect to its request.
+    let mut weir = Weir::start_with(&world.lab, &["--node", NODE, "--limit", "drain_idle=20s"]);
     let orphan = weir.proxy().unwrap();
     let mut successor = None;
     let (answered, broken) = under_load(&world.frontend, world.api.at(80), || {
@@ -146,12 +147,23 @@ fn installed(node: &Namespace, pins: &std::path::Path) -> String {
     format!("{rules}\n{}\n{}", kept.join("\n"), String::from_utf8_lossy(&pinned.stdout))
 }
 
+/// The same of a node whose devices are up: their routes have come, and none is marked as down.
+fn installed_once_up(node: &Namespace, pins: &std::path::Path) -> String {
+    // All but the loopback.
+    let devices = node.run("ip -o link show up").unwrap().lines().count() - 1;
+    until("the devices to be up", || {
+        let multicast = node.run("ip -6 route show table local type multicast").unwrap();
+        let installed = installed(node, pins);
+        (multicast.lines().count() == devices && !installed.contains("linkdown")).then_some(installed)
+    })
+}
+
 #[test]
 fn sigterm_stays_closed_and_cleanup_leaves_nothing() {
     needs_lab!();
     let world = World::policed();
     let pins = world.lab.bpffs();
-    let before = installed(&world.lab.node, &pins);
+    let before = installed_once_up(&world.lab.node, &pins);
     let mut weir = Weir::start(&world.lab);
     assert_ne!(installed(&world.lab.node, &pins), before);
     let busy = Weir::command(&world.lab, "cleanup").arg("--bpffs").arg(pins.join("weir")).output();
@@ -176,7 +188,7 @@ fn sigint_cleans_up() {
     needs_lab!();
     let world = World::policed();
     let pins = world.lab.bpffs();
-    let before = installed(&world.lab.node, &pins);
+    let before = installed_once_up(&world.lab.node, &pins);
     let mut weir = Weir::start(&world.lab);
     assert!(weir.stop(Signal::INT).success());
     assert_eq!(installed(&world.lab.node, &pins), before);
@@ -229,3 +241,23 @@ spec:
   rules:
   - backendRefs: [{name: api, port: 80}]
 "#;
+
+/// The kernel stops checking a program when its thread is interrupted.
+#[test]
+fn a_start_that_is_interrupted_goes_on() {
+    needs_lab!();
+    let world = World::policed();
+    let weir = Weir::spawn(&world.lab, &["--node", NODE]);
+    let proxy = until("the proxy to begin", || weir.proxies().first().copied());
+    for _ in 0..40 {
+        Weir::signal(proxy, Signal::STOP);
+        Weir::signal(proxy, Signal::CONT);
+        // Apart, so that some of them come while it checks.
+        thread::sleep(Duration::from_millis(10));
+    }
+    weir.wait_ready();
+    let frontend = &world.frontend;
+    assert_eq!(Client::connect(frontend, world.api.at(80)).unwrap().get("/public").unwrap().status, 200);
+    assert_eq!(weir.proxies(), [proxy]);
+    assert!(!weir.log().contains("cannot redirect"), "{}", weir.log());
+}

@@ -86,7 +86,7 @@ fn signals_while_stopping_say_what_they_do() {
     weir.wait_log("told to stop again: connections get no more time");
     assert!(client.response().is_err(), "cut, as it says");
     assert!(weir.wait().success());
-    assert!(weir.log().contains("is killed: its connections are cut"), "{}", weir.log());
+    weir.wait_log("is killed: its connections are cut");
 }
 
 #[test]

@@ -94,6 +94,7 @@ fn egress_policy_judges_the_request_as_sent() {
     assert_eq!(client.request("DELETE", "/public", &[]).unwrap().status, 403);
     let denied = weir.wait_flow("the DELETE", |flow| flow["http"]["status"] == 403);
     assert_eq!(denied["direction"], "egress");
+    let _other = Backend::echo(&world.stranger.ns, world.stranger.at(80));
     assert!(world.frontend.connect(world.stranger.at(80)).is_err(), "egress is enforced");
 }
 

@@ -26,7 +26,9 @@ fn http2(options: &str, annotations: &[(&str, &str)]) -> (Fleet, Pooled) {
     let world = World::new();
     let server = Pooled::start(&world.api.ns, world.api.at(81), options);
     let service = h2c(&fleet("s", &world.api, &[81], annotations));
-    (Fleet::start(world, &[service, route("r", &[RULE])]), server)
+    // However long the server takes to say its SETTINGS on a busy machine.
+    let flags = ["--limit", "connect_timeout=20s"];
+    (Fleet::start_with(world, &[service, route("r", &[RULE])], &flags), server)
 }
 
 /// h2load with these arguments: all of `count` requests must succeed.

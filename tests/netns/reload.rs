@@ -5,7 +5,8 @@ use std::thread;
 
 use tests::client::Client;
 use tests::objects::{documents, gateway, pod, service};
-use tests::{Backend, Weir, until};
+use tests::wait::{START, until_within};
+use tests::{Backend, Weir};
 
 use crate::services::weights;
 use crate::world::World;
@@ -61,14 +62,14 @@ fn the_split_changes_under_load_without_a_failed_request() {
             let counts = &counts;
             move || (counts[phase][0].load(Ordering::Relaxed) > 2000).then_some(())
         };
-        until("2,000 requests before the change", enough(0));
+        until_within(START, "2,000 requests before the change", enough(0));
         // A request that began before may be answered after: let those pass.
         phase.store(1, Ordering::SeqCst);
         let before = weir.revision();
         world.lab.write("route.yaml", &route(50, 50));
         weir.wait_revision(before);
         phase.store(2, Ordering::SeqCst);
-        until("2,000 requests after the change", enough(2));
+        until_within(START, "2,000 requests after the change", enough(2));
         stop.store(true, Ordering::Relaxed);
     });
     let share = |phase: usize| {

@@ -26,7 +26,7 @@ server.on("session", (session) => {
 });
 
 function answer(stream, path) {
-  if (stream.destroyed) return;
+  if (stream.destroyed || stream.closed) return;
   const call = path.match(/^\/grpc(-late)?\/(\d+)$/);
   if (!call) {
     stream.respond({ ":status": 200, "x-backend": port });
@@ -42,8 +42,10 @@ function answer(stream, path) {
 }
 
 server.on("stream", (stream, headers) => {
-  const state = sessions.find((state) => state.session === stream.session);
   requests += 1;
+  // Its connection may have ended before this came to be told.
+  const state = sessions.find((state) => state.session === stream.session);
+  if (!state) return;
   state.streams += 1;
   state.open += 1;
   state.peak = Math.max(state.peak, state.open);
@@ -57,6 +59,12 @@ server.on("stream", (stream, headers) => {
   if (options.goaway && state.streams === options.goaway) state.session.close();
 });
 
+function report(line) {
+  const peaks = sessions.map((state) => state.peak);
+  const open = sessions.filter((state) => !state.closed).length;
+  console.log(JSON.stringify({ line, requests, opened, open, held: waiting.length, peaks }));
+}
+
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
   if (line === "hold") held = true;
   if (line === "release") {
@@ -64,10 +72,7 @@ readline.createInterface({ input: process.stdin }).on("line", (line) => {
     for (const go of waiting.splice(0)) go();
   }
   if (line === "goaway") for (const state of sessions) if (!state.closed) state.session.close();
-  if (line.startsWith("report")) {
-    const peaks = sessions.map((state) => state.peak);
-    const open = sessions.filter((state) => !state.closed).length;
-    console.log(JSON.stringify({ line, requests, opened, open, held: waiting.length, peaks }));
-  }
+  // Behind what was to be sent by then, a GOAWAY for instance.
+  if (line.startsWith("report")) setImmediate(() => report(line));
 });
 server.listen(Number(port), address, () => console.log("ready"));

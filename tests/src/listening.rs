@@ -24,6 +24,8 @@ impl Listening {
         serve: impl Fn(TcpStream, usize) -> io::Result<()> + Send + Sync + 'static,
     ) -> Self {
         let listener = ns.listen(address);
+        // Else a burst that a busy machine accepts late would be dropped, and comes again after a second.
+        rustix::net::listen(listener.as_fd(), BACKLOG).expect("it listens");
         let accepting = listener.try_clone().expect("descriptors are plenty");
         let listening = Self { listener, connections: Arc::default() };
         let (connections, serve) = (listening.connections.clone(), Arc::new(serve));
@@ -57,6 +59,9 @@ impl Drop for Listening {
         }
     }
 }
+
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 /// What a thread that panics holds is of no use to anybody.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

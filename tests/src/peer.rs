@@ -102,9 +102,7 @@ impl Peer {
 
     /// Waits until it has written this.
     pub fn wait_text(&self, text: &str) {
-        until(&format!("{text:?} from the peer, which said {:?}", self.text()), || {
-            self.text().contains(text).then_some(())
-        });
+        until(&format!("{text:?} from the peer"), || self.text().contains(text).then_some(()));
     }
 
     /// Writes to its standard input. One that has ended takes nothing.
@@ -125,6 +123,10 @@ impl Peer {
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        if thread::panicking() {
+            let ended = self.process.try_wait();
+            eprintln!("a peer that ended with {ended:?} said:\n{}", self.text());
+        }
         self.end();
     }
 }

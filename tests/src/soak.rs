@@ -84,7 +84,7 @@ impl Plan {
             restarts: 1,
             pause: Duration::from_millis(80),
             change: Duration::from_millis(300),
-            drain: Duration::from_secs(3),
+            drain: Duration::from_secs(4),
             // A proxy of some seconds still fills its caches.
             growth_percent: 30,
             progress: None,
@@ -92,11 +92,24 @@ impl Plan {
         }
     }
 
-    /// The time from this to that percentage of the run.
-    fn window(&self, from: u32, to: u32) -> (Duration, Duration) {
-        let at = |percent| Duration::from_secs(self.seconds) * percent / 100;
-        (at(from), at(to))
+    /// The end of the first third, in which the proxy is replaced.
+    fn third(&self) -> Duration {
+        Duration::from_secs(self.seconds) / 3
     }
+
+    /// When the run is over whose last replacement was: two thirds follow it, however long that took.
+    fn end(&self, replaced: Duration) -> Duration {
+        Duration::from_secs(self.seconds).max(replaced + 2 * self.third())
+    }
+}
+
+/// What was done to the proxy while there was load.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    changes: u64,
+    restarts: u64,
+    /// When the last replacement was over.
+    replaced: Duration,
 }
 
 /// What a soak has shown.
@@ -149,7 +162,9 @@ impl fmt::Display for Report {
 pub fn run(plan: &Plan) -> Report {
     let world = World::new();
     let drain = plan.drain.as_secs().to_string();
-    let weir = Weir::start_with(&world.lab, &["--node", NODE, "--drain-timeout", &drain]);
+    let idle = format!("drain_idle={}s", http::DRAIN_IDLE.as_secs());
+    let flags = ["--node", NODE, "--drain-timeout", &drain, "--limit", &idle];
+    let weir = Weir::start_with(&world.lab, &flags);
     weir.forget_flows();
     let shared = Arc::new(Shared::new(plan.drain));
     let tls = Arc::new(Tls::new(world.certificates()));
@@ -176,7 +191,7 @@ pub fn run(plan: &Plan) -> Report {
         let samples = Mutex::new(Vec::new());
         let sampling = AtomicBool::new(true);
         let begun = Instant::now();
-        let (changes, restarts) = thread::scope(|inner| {
+        let done = thread::scope(|inner| {
             let stops = Stops(&sampling);
             inner.spawn(|| sample(plan, &weir, &shared, begun, (&sampling, &samples)));
             let mut changes = Changes::new(&world, &weir, &shared, &servers, plan.seed);
@@ -190,7 +205,7 @@ pub fn run(plan: &Plan) -> Report {
         let samples = samples.into_inner().expect("no panic while it is held");
         world.end_datagrams();
         let after = settle(&weir, before);
-        report(plan, &weir, &shared, (changes, restarts), (&samples, [before, after]))
+        report(plan, &weir, &shared, done, (&samples, [before, after]))
     })
 }
 
@@ -212,24 +227,24 @@ impl Drop for Stops<'_> {
     }
 }
 
-/// Makes changes for as long as the plan says; how many, and how many restarts.
-fn disturb(plan: &Plan, changes: &mut Changes<'_>, begun: Instant) -> (u64, u64) {
+/// Makes changes for as long as the plan says.
+fn disturb(plan: &Plan, changes: &mut Changes<'_>, begun: Instant) -> Done {
     let mut random = Random::new(plan.seed);
-    let (mut made, mut restarts) = (0, 0);
-    let (_, restarts_end) = plan.window(0, 33);
-    while begun.elapsed() < Duration::from_secs(plan.seconds) {
+    let mut done = Done::default();
+    while begun.elapsed() < plan.end(done.replaced) {
         thread::sleep(random.about(plan.change));
-        let due = restarts_end * u32::try_from(restarts + 1).unwrap_or(u32::MAX)
+        let due = plan.third() * u32::try_from(done.restarts + 1).unwrap_or(u32::MAX)
             / u32::try_from(plan.restarts + 1).unwrap_or(u32::MAX);
-        if restarts < plan.restarts && begun.elapsed() >= due {
+        if done.restarts < plan.restarts && begun.elapsed() >= due {
             changes.restart();
-            restarts += 1;
+            done.restarts += 1;
+            done.replaced = begun.elapsed();
         } else {
             changes.change();
-            made += 1;
+            done.changes += 1;
         }
     }
-    (made, restarts)
+    done
 }
 
 /// Looks at the processes at regular times, and says how it goes.
@@ -351,13 +366,16 @@ fn report(
     plan: &Plan,
     weir: &Weir,
     shared: &Shared,
-    (changes, restarts): (u64, u64),
+    done: Done,
     (samples, descriptors): (&[Sample], [usize; 2]),
 ) -> Report {
     let tally = shared.tally();
     let mut faults = Vec::new();
-    let windows = [plan.window(45, 60), plan.window(85, 100)];
-    let medians = windows.map(|(from, to)| median(samples, from, to).unwrap_or_default());
+    // Only one proxy is there from then on. It has warmed up after a fifth of the time.
+    let (begun, end) = (done.replaced, plan.end(done.replaced));
+    let at = |percent| begun + (end - begun) * percent / 100;
+    let medians =
+        [(20, 40), (80, 100)].map(|(from, to)| median(samples, at(from), at(to)).unwrap_or_default());
     let most = medians[0] * (100 + plan.growth_percent) / 100;
     if medians[0] == 0 || medians[1] > most {
         faults
@@ -380,6 +398,7 @@ fn report(
     }
     let memory_kib = medians;
     let (right, excused, wrong, wrong_count) = (tally.right, tally.excused, tally.wrong, tally.wrong_count);
+    let Done { changes, restarts, .. } = done;
     Report { right, excused, wrong_count, wrong, restarts, changes, memory_kib, descriptors, faults }
 }
 

@@ -21,6 +21,7 @@ use crate::listeners::{self, Slots};
 use crate::signals::{Signal, Signals};
 use crate::state::StateDir;
 use crate::supervisor::EXIT_CONFIG;
+use crate::sys;
 
 /// What the control thread is told.
 #[derive(Debug)]
@@ -91,6 +92,7 @@ pub(crate) fn run(args: &RunArgs, log: Log) -> Result<u8> {
     if let Err(error) = link.send(&Message::Ready, None) {
         tracing::debug!(%error, "no supervisor to tell");
     }
+    sys::unmap_text();
     let (limit, successor) = serve(&mut control, &changes, &inbox);
     let limit = limit.unwrap_or(Duration::from_secs(args.drain_timeout));
     if successor {

@@ -27,6 +27,7 @@ mod redirection;
 mod signals;
 mod state;
 mod supervisor;
+mod sys;
 
 use std::process::ExitCode;
 

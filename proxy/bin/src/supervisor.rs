@@ -20,6 +20,7 @@ use crate::descriptors;
 use crate::fdstore::{self, Held, Link, Message};
 use crate::signals::{Signal, Signals};
 use crate::state::StateDir;
+use crate::sys;
 
 /// Exit code of a proxy that cannot start as it is configured (EX_CONFIG of sysexits.h).
 pub(crate) const EXIT_CONFIG: u8 = 78;
@@ -312,6 +313,7 @@ impl Supervisor {
 
     fn on_ready(&mut self) {
         self.ever_ready = true;
+        sys::unmap_text();
         if let Some(link) = self.predecessor.take()
             && let Err(error) = link.send(&Message::Drain(self.drain), None)
         {

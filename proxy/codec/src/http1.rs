@@ -10,6 +10,7 @@ pub mod write;
 pub use error::Malformed;
 pub use fields::{FieldSet, MAX_FIELDS, named, uninit_headers};
 pub use httparse::Header;
+pub(crate) use request::is_authority;
 pub use request::{RequestHead, TargetForm, parse_request};
 pub use response::{Asked, ResponseHead, parse_response};
 

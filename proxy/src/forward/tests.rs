@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::flow::HttpVersion;
 use policy::HeaderEdit;
 
 use super::{Forward, Front};
@@ -17,7 +18,7 @@ fn sent(text: &str, client: Option<&str>, edits: &[HeaderEdit]) -> (String, Stri
     let mut forward = Forward::new(&request, None, front);
     forward.amend(&Judged { edits: edits.to_vec(), ..Judged::default() });
     let mut out = Vec::new();
-    forward.write(&mut out).expect("writable");
+    forward.write(HttpVersion::Http1, &mut out).expect("writable");
     let seen = forward.with_view(|view| {
         let value = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         let lines = view.headers.iter().map(|h| format!("{}: {}\n", h.name, value(h.value)));

@@ -11,6 +11,7 @@ use model::flow::FlowReason;
 use super::Body;
 use super::exchange::{End, Exchange, TOGETHER_MAX, may_repeat};
 use crate::buffer::Buffer;
+use crate::client::Client;
 use crate::forward::editable;
 use crate::grpc;
 use crate::io::{poll_fill, poll_send};
@@ -142,8 +143,8 @@ impl Exchange<'_> {
     /// Reads the head of an answer, if it is whole, and as much of the body as is there.
     fn take_head(&mut self) -> Result<bool, End> {
         let mut room: Room<'_> = codec::http1::uninit_headers();
-        let (limits, asked) = (&self.client.worker.codec, self.ask.asked());
-        let head = codec::http1::parse_response(self.down.input.filled(), &mut room, limits, &asked);
+        let (limits, asked) = (self.client.worker.codec, self.ask.asked());
+        let head = codec::http1::parse_response(self.down.input.filled(), &mut room, &limits, &asked);
         let failed = || End::Failed { status: 502, reason: FlowReason::UpstreamFailed };
         let Some(head) = head.map_err(|error| self.malformed(error))? else { return Ok(false) };
         let consumed = head.head_len;
@@ -160,7 +161,7 @@ impl Exchange<'_> {
             self.judge_head(&head);
             if self.tries.wants(head.status) {
                 let rest = self.down.input.filled().get(consumed..).unwrap_or_default();
-                let whole = is_whole(Body::new(head.framing, limits), rest);
+                let whole = is_whole(Body::new(head.framing, &limits), rest);
                 let keeps_upstream = head.keep_alive && whole && self.up.is_done();
                 if may_repeat(self.tries, &self.up, self.client, self.target) {
                     return Err(End::Again { keeps_upstream });
@@ -180,14 +181,12 @@ impl Exchange<'_> {
             && !self.client.live().is_draining();
         let (removed, fields) = edited(&head, self.permitted, self.cors);
         let edits = ResponseEdits { removed, client: self.ask.version, keep_alive: keeps_client };
-        let added = fields.iter().map(|field| (&*field.name, &*field.value));
-        let added = added.filter(|(name, value)| write::is_addable(name, value));
-        write::response(&mut self.client.out, &head, &edits, added).map_err(|_| failed())?;
+        send_head(self.client, &head, &edits, &fields)?;
         if !head.is_interim() {
             self.flow.status(head.status);
             self.down.answered = true;
             self.down.switched = head.tunnel;
-            self.down.body = Body::new(head.framing, limits);
+            self.down.body = Body::new(head.framing, &limits);
             self.down.decodes = head.framing == Framing::Chunked && is_old;
             self.down.keeps_upstream = head.keep_alive;
             self.down.keeps_client = keeps_client;
@@ -262,6 +261,28 @@ impl Exchange<'_> {
             is_last: !self.ask.keep_alive && uploaded,
             keeps_upstream: self.down.keeps_upstream && uploaded && self.down.input.is_empty(),
         }
+    }
+}
+
+/// Has the head sent: at once where the client's stream takes it as it is, else as text.
+fn send_head(
+    client: &mut Client,
+    head: &ResponseHead<'_, '_>,
+    edits: &ResponseEdits,
+    fields: &[route::Header<'_>],
+) -> Result<(), End> {
+    let added = fields.iter().map(|field| (&*field.name, &*field.value));
+    let added = added.filter(|(name, value)| write::is_addable(name, value));
+    // What is still to be written comes first.
+    let is_next = client.out.is_empty();
+    let sent = is_next.then(|| client.stream().send_response(head, edits.removed, added.clone())).flatten();
+    let failed = || End::Failed { status: 502, reason: FlowReason::UpstreamFailed };
+    match sent {
+        Some(sent) => sent.map_err(|error| match error.kind() {
+            ErrorKind::InvalidData => failed(),
+            _ => End::ClientGone,
+        }),
+        None => write::response(&mut client.out, head, edits, added).map_err(|_| failed()),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::task::Poll;
 
-use codec::h2::text::{RequestFields, ResponseFields, trailer_fields};
+use codec::h2::text::{RequestFields, RequestList, ResponseFields, trailer_fields};
 use codec::h2::{Encoding, StreamId};
 use codec::http1::chunked::Decoder;
 use codec::http1::write::RequestEdits;
@@ -126,8 +126,12 @@ impl Stream {
             let asked = http1::Asked { method, upgrade };
             let head = http1::parse_response(bytes, &mut room, &LIMITS, &asked).map_err(|_| invalid())?;
             let Some(head) = head else { return Poll::Ready(Ok(0)) };
-            self.write_response(id, &head)?;
+            self.write_response(id, &head, FieldSet::EMPTY, std::iter::empty())?;
             return Poll::Ready(Ok(head.head_len));
+        }
+        if let Some(list) = RequestList::read(bytes) {
+            self.write_list(&list)?;
+            return Poll::Ready(Ok(list.len));
         }
         let head = http1::parse_request(bytes, &mut room, &LIMITS).map_err(|_| invalid())?;
         let Some(head) = head else { return Poll::Ready(Ok(0)) };
@@ -139,9 +143,34 @@ impl Stream {
         Poll::Ready(Ok(head.head_len))
     }
 
-    fn write_response(&mut self, id: StreamId, head: &ResponseHead<'_, '_>) -> io::Result<()> {
-        let fields = ResponseFields::new(head, unsaid(head), std::iter::empty());
-        let fields = fields.map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
+    /// See [`crate::stream::Stream::send_response`].
+    pub(crate) fn send_response<'f>(
+        &mut self,
+        head: &'f ResponseHead<'f, 'f>,
+        removed: FieldSet,
+        added: impl Iterator<Item = (&'f str, &'f [u8])> + Clone,
+    ) -> io::Result<()> {
+        self.broken()?;
+        match (&self.side, &self.writing) {
+            (Side::Client(id, _), Writing::Head(held)) if held.is_empty() => {
+                self.write_response(*id, head, removed, added)
+            }
+            _ => Err(ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn write_response<'f>(
+        &mut self,
+        id: StreamId,
+        head: &'f ResponseHead<'f, 'f>,
+        removed: FieldSet,
+        added: impl Iterator<Item = (&'f str, &'f [u8])> + Clone,
+    ) -> io::Result<()> {
+        let fields = ResponseFields::new(head, removed, added);
+        let mut fields = fields.map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
+        if is_end_of_call(head) {
+            fields = fields.without_length();
+        }
         let mut ends = false;
         if !head.is_interim() {
             self.writing = Writing::after(head.framing, head.tunnel);
@@ -162,28 +191,45 @@ impl Stream {
         true
     }
 
-    /// Opens the stream.
+    /// Opens the stream for a head in text.
     fn write_request(&mut self, head: &RequestHead<'_, '_>) -> io::Result<()> {
-        let connection = self.connection.clone();
-        let Side::Reserved { .. } = self.side else { return Err(ErrorKind::InvalidData.into()) };
         let upgrade = head.asked().upgrade.is_some();
         let connect = head.method == "CONNECT";
-        let extended = connection.engine().extended_connect();
+        let extended = self.connection.engine().extended_connect();
         let edits = RequestEdits::default();
-        let fields = RequestFields::new(head, &edits, std::iter::empty(), connection.scheme, extended);
+        let scheme = self.connection.scheme;
+        let fields = RequestFields::new(head, &edits, std::iter::empty(), scheme, extended);
         let fields = fields.map_err(|_| io::Error::from(ErrorKind::InvalidData))?;
+        let (is_head, call) = (head.method == "HEAD", grpc::is_call(head));
+        let asked = Asked { head: is_head, connect, websocket: upgrade.then(|| key(head)), call };
         let writing = Writing::after(head.framing, upgrade || connect);
+        self.open(asked, writing, |to| fields.encode(to))
+    }
+
+    /// Opens the stream for a head that is a list.
+    fn write_list(&mut self, list: &RequestList<'_>) -> io::Result<()> {
+        let asked = Asked { head: list.is_head, call: list.is_call, ..Asked::default() };
+        let scheme = self.connection.scheme;
+        self.open(asked, Writing::after(list.framing, false), |to| list.encode(scheme, to))
+    }
+
+    fn open(
+        &mut self,
+        asked: Asked,
+        writing: Writing,
+        head: impl FnOnce(&mut Encoding<'_>),
+    ) -> io::Result<()> {
+        let connection = self.connection.clone();
+        let Side::Reserved { .. } = self.side else { return Err(ErrorKind::InvalidData.into()) };
         let begin = connection.position();
-        let opened = connection.engine_mut().open(|to| fields.encode(to), writing.is_done());
+        let opened = connection.engine_mut().open(head, writing.is_done());
         // Its place is gone: the endpoint went away or allows fewer streams than before.
         let Some(id) = opened else { return Err(ErrorKind::ConnectionAborted.into()) };
         let signals = Signals::new();
         connection.enter(id, &signals);
         // The place goes: from here on the connection counts the stream itself.
         self.side = Side::Endpoint(id, signals, begin);
-        let (is_head, call) = (head.method == "HEAD", grpc::is_call(head));
-        self.asked = Asked { head: is_head, connect, websocket: upgrade.then(|| key(head)), call };
-        self.writing = writing;
+        (self.asked, self.writing) = (asked, writing);
         Ok(())
     }
 
@@ -251,11 +297,9 @@ impl Stream {
     }
 }
 
-/// What our text says of an answer and HTTP/2 does not: the length of one that is nothing but the end of a gRPC
-/// call, whose fields are trailers.
-fn unsaid(head: &ResponseHead<'_, '_>) -> FieldSet {
-    let is_end = matches!(head.framing, Framing::None | Framing::Length(0)) && grpc::ended(head).is_some();
-    if is_end { http1::named(head.headers, "content-length") } else { FieldSet::EMPTY }
+/// Whether the head is nothing but the end of a gRPC call, whose fields are trailers.
+fn is_end_of_call(head: &ResponseHead<'_, '_>) -> bool {
+    matches!(head.framing, Framing::None | Framing::Length(0)) && grpc::ended(head).is_some()
 }
 
 /// The client's `Sec-WebSocket-Key`: what the answer is checked by.

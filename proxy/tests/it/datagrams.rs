@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::Snapshot;
 use model::flow::{FlowReason, FlowVerdict};
@@ -15,6 +15,9 @@ use proxy::ListenerKind;
 
 use crate::client::{pod, until};
 use crate::world::{Plan, World, by, egress, identity, nothing, rule, to};
+
+/// Where nobody listens: a port that no test beside this one can get.
+const GONE: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 1);
 
 /// An endpoint that answers each datagram with its name and the datagram.
 struct Echo {
@@ -93,7 +96,8 @@ fn ask(client: &UdpSocket, question: &str) -> String {
 #[test]
 fn a_flow_keeps_its_endpoint_and_leaves_one_record() {
     let (a, b) = (echo("a"), echo("b"));
-    let plan = Plan::new(&[a.address, b.address]).limits(|l| l.datagram_timeout = Duration::from_millis(300));
+    // Longer than anything takes between two datagrams on a busy machine.
+    let plan = Plan::new(&[a.address, b.address]).limits(|l| l.datagram_timeout = Duration::from_secs(3));
     let mut all = Datagrams::start(plan, Some(rule()));
     let one = client(pod(1), all.address);
     let first = ask(&one, "x");
@@ -116,7 +120,8 @@ fn flows_are_balanced_and_weighed() {
     let backends = vec![to(0, 3), to(1, 1)];
     let all = Datagrams::start(plan, Some(RouteRule { backends, ..rule() }));
     let of_b = (0..400).filter(|_| ask(&client(pod(1), all.address), "?").starts_with("b:")).count();
-    assert!((60..=140).contains(&of_b), "{of_b} of 400 for a quarter");
+    // Six standard deviations.
+    assert!((48..=152).contains(&of_b), "{of_b} of 400 for a quarter");
 }
 
 #[test]
@@ -169,8 +174,7 @@ fn policy_of_udp_decides_and_a_change_ends_the_flow() {
 
 #[test]
 fn an_endpoint_that_is_not_there_ends_the_flow() {
-    let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let mut all = Datagrams::start(Plan::new(&[gone]), Some(rule()));
+    let mut all = Datagrams::start(Plan::new(&[GONE.into()]), Some(rule()));
     client(pod(1), all.address).send(b"x").unwrap();
     let record = all.world.flow();
     assert_eq!((record.verdict, record.reason), (FlowVerdict::Failed, FlowReason::ConnectFailed));
@@ -179,9 +183,9 @@ fn an_endpoint_that_is_not_there_ends_the_flow() {
 #[test]
 fn an_endpoint_that_is_not_there_gets_no_more_flows() {
     let a = echo("a");
-    let gone = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let mut all = Datagrams::start(Plan::new(&[a.address, gone]), Some(rule()));
-    let clients: Vec<UdpSocket> = (0..16).map(|_| client(pod(1), all.address)).collect();
+    let mut all = Datagrams::start(Plan::new(&[a.address, GONE.into()]), Some(rule()));
+    let clients: Vec<UdpSocket> = (0..32).map(|_| client(pod(1), all.address)).collect();
+    let begun = Instant::now();
     for one in &clients {
         one.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
         // What began the flow to the one that is gone is lost; asked again, the other answers.
@@ -192,7 +196,9 @@ fn an_endpoint_that_is_not_there_gets_no_more_flows() {
     }
     let failed =
         all.world.flows_left().iter().filter(|flow| flow.reason == FlowReason::ConnectFailed).count();
-    assert_eq!(failed, 1, "the first that met it");
+    // The first that met it. After a second, by a clock that is coarse, it is tried again.
+    let seconds = usize::try_from((begun.elapsed() + Duration::from_millis(200)).as_secs()).unwrap();
+    assert!((1..=1 + seconds).contains(&failed), "{failed} in {seconds} s");
 }
 
 #[test]

@@ -1,19 +1,25 @@
 //! Endpoints that do not answer as they should.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use model::flow::{FlowReason, FlowVerdict};
 use model::route::RouteRule;
 use model::route::Timeouts;
+use socket2::{Domain, Socket, Type};
 
 use crate::backend::{Backend, respond};
 use crate::client::{Peer, until};
 use crate::world::{Plan, rule};
 
-/// A port where nobody listens.
+/// A port where nobody listens. It is taken for as long as the process lives, or another test beside
+/// this one could get it.
 pub(crate) fn closed_port() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 #[test]
@@ -74,10 +80,10 @@ fn interim_answers_without_end_are_a_failure() {
 fn an_endpoint_that_does_not_accept_is_left_for_another() {
     let backend = Backend::echo("b");
     let world = Plan::new(&[closed_port(), backend.address]).start();
-    for _ in 0..10 {
+    until("one goes wrong at first", || {
         assert_eq!(Peer::connect(world.gateway).get("/").status(), 200);
-    }
-    until("one of ten went wrong at first", || world.proxy().stats().retries > 0);
+        world.proxy().stats().retries > 0
+    });
 
     let mut world = Plan::new(&[closed_port()]).start();
     let mut client = Peer::connect(world.gateway);
@@ -142,7 +148,8 @@ fn a_time_out_within_the_answer_breaks_it_off() {
         peer.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
         peer.rest();
     });
-    let timeouts = Timeouts { request: Some(Duration::from_millis(200)), backend_request: None };
+    // So long that the part is there by then, also on a busy machine.
+    let timeouts = Timeouts { request: Some(Duration::from_secs(3)), backend_request: None };
     let mut world = Plan::new(&[slow.address]).route("/", RouteRule { timeouts, ..rule() }).start();
     let mut client = Peer::connect(world.gateway);
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");

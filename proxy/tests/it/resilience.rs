@@ -115,9 +115,10 @@ fn it_comes_back() {
     let short = Outlier { base_ejection: Duration::from_millis(300), ..OUTLIER };
     let (bad, good) = (Backend::always(respond(500, "")), Backend::echo("good"));
     let world = Plan::new(&[bad.address, good.address]).traffic(outlier(short)).start();
+    // It may be over by the time that it is seen.
     until("it is ejected", || {
         statuses(&world, "/", 1);
-        world.proxy().stats().ejected == 1
+        world.proxy().stats().ejections == 1
     });
     until("it is back", || world.proxy().stats().ejected == 0);
     let before = bad.requests();
@@ -135,7 +136,7 @@ fn all_are_used_when_all_fail() {
     for (percent, ejections) in [(50, 1), (100, 2)] {
         let policy = Outlier { max_ejected_percent: percent, ..OUTLIER };
         let world = Plan::new(&endpoints).traffic(outlier(policy)).start();
-        let statuses = statuses(&world, "/", 40);
+        let statuses = statuses(&world, "/", 60);
         assert!(statuses.iter().all(|status| *status == 500 || *status == 501), "answered by endpoints");
         assert_eq!(world.proxy().stats().ejections, ejections, "{percent}%");
         let last = &statuses[20..];
@@ -206,7 +207,7 @@ fn connections_are_limited_and_idle_ones_make_way() {
     let endpoints: Vec<SocketAddr> = backends.iter().map(|backend| backend.address).collect();
     let world = Plan::new(&endpoints).traffic(breaker(limits)).start();
     let mut client = Peer::connect(world.gateway);
-    assert!((0..30).all(|_| client.get("/").status() == 200));
+    assert!((0..60).all(|_| client.get("/").status() == 200));
     assert!(backends.iter().all(|backend| backend.requests() > 0));
 }
 

@@ -217,13 +217,14 @@ fn time_outs_are_for_one_try_and_for_all() {
             }
         })
     };
-    let one = Timeouts { request: None, backend_request: Some(ms(100)) };
-    for (attempts, status) in [(1, 200), (0, 504)] {
+    // A try that succeeds has time to, also on a busy machine.
+    for (attempts, time, status) in [(1, ms(3_000), 200), (0, ms(100), 504)] {
         let backend = slow_once();
-        let rule = RouteRule { timeouts: one, ..retry(&[], attempts) };
+        let timeouts = Timeouts { request: None, backend_request: Some(time) };
+        let rule = RouteRule { timeouts, ..retry(&[], attempts) };
         let world = Plan::new(&[backend.address]).route("/", rule).start();
         assert_eq!(Peer::connect(world.gateway).get("/").status(), status);
-        assert_eq!(backend.requests(), 1 + attempts as usize);
+        until("all tries are seen", || backend.requests() == 1 + attempts as usize);
         assert_eq!(world.proxy().stats().route_try_timeouts, 1);
     }
 
@@ -231,14 +232,14 @@ fn time_outs_are_for_one_try_and_for_all() {
         log.lock().unwrap().extend(peer.request());
         drop(peer.rest());
     });
-    let both = Timeouts { request: Some(ms(500)), backend_request: Some(ms(100)) };
+    let both = Timeouts { request: Some(ms(3_000)), backend_request: Some(ms(500)) };
     let rule = RouteRule { timeouts: both, ..retry(&[], 50) };
     let mut world = Plan::new(&[silent.address]).route("/", rule).start();
     let begun = Instant::now();
     assert_eq!(Peer::connect(world.gateway).get("/").status(), 504);
     let took = begun.elapsed();
-    assert!(took < ms(5_000), "50 tries would take longer: {took:?}");
-    assert!((2..=5).contains(&silent.requests()), "{} tries in 500 ms", silent.requests());
+    assert!(took < ms(20_000), "50 tries would take longer: {took:?}");
+    assert!((2..=6).contains(&silent.requests()), "{} tries in 3 s", silent.requests());
     assert_eq!(world.flow().reason, FlowReason::RouteTimeout);
 }
 
@@ -321,6 +322,8 @@ fn a_mirror_gets_one_copy_of_all_tries() {
     let mut client = Peer::connect(world.gateway);
     client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nhello");
     assert_eq!(client.response().body, "hello");
+    // The next one may come by another connection, and before it.
+    until("its copy", || copy.requests() == 1);
     client.get("/last");
     until("the last copy", || copy.requests() == 2);
     copy.request(0, |request| assert_eq!(request.body, "hello"));

@@ -3,8 +3,8 @@
 
 use std::net::UdpSocket;
 
+use tests::Recorder;
 use tests::h2;
-use tests::{Recorder, until};
 
 use super::Site;
 use super::watch::Watch;
@@ -67,11 +67,10 @@ fn malformed_dns() {
     let site = Site::start();
     let endpoint = site.world.api.ns.udp(site.world.api.at(53));
     endpoint.set_read_timeout(Some(tests::wait::PATIENCE)).unwrap();
+    let before = site.weir.revision();
     site.world.lab.write("policy.yaml", &policy("53/UDP", &[]));
-    until("the policy to be in force", || {
-        let denied = tests::client::Client::connect(&site.world.frontend, site.world.api.at(80));
-        denied.is_err().then_some(())
-    });
+    site.weir.wait_revision(before);
+    assert!(site.world.frontend.connect(site.world.api.at(80)).is_err(), "the policy is in force");
     let socket: UdpSocket = site.world.frontend.ns.udp(([0, 0, 0, 0], 0).into());
     let query = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00";
     let questions: [&[u8]; 5] = [

@@ -49,7 +49,7 @@ fn bodies_that_eject_endpoints() {
     let objects = [
         fleet("s", &world.api, &[81], EJECT),
         fleet("slow", &world.api, &[82], EJECT),
-        route("r", &[&timed("/slow", "slow"), &timed("/", "s")]),
+        route("r", &[&timed("/slow", "slow"), &timed("/half", "s"), RULE]),
     ];
     let fleet = Fleet::start(world, &objects);
     let begin = |path: &str, body: &str| {
@@ -57,7 +57,7 @@ fn bodies_that_eject_endpoints() {
         client.send(format!("POST {path} HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n{body}")).unwrap();
         client
     };
-    let mut clients: Vec<Client> = (0..8).map(|_| begin("/", "half")).collect();
+    let mut clients: Vec<Client> = (0..8).map(|_| begin("/half", "half")).collect();
     for client in &mut clients {
         assert_eq!(client.response().unwrap().status, 504);
     }

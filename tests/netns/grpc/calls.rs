@@ -25,6 +25,7 @@ fn every_kind_of_call_with_its_metadata_in_the_clear_and_in_tls() {
     // What is sent, and the same in base64 as it goes over the wire.
     let metadata = json!({"echo": "a, b", "echo-bin": "AP8B/w=="});
     let clients = [(place.client(), format!("{NODE_V4}:8080")), (place.secure_client(), NAME.to_owned())];
+    let mut calls = 0;
     for (client, authority) in clients {
         for (mut command, texts) in kinds() {
             command["metadata"] = metadata.clone();
@@ -35,14 +36,15 @@ fn every_kind_of_call_with_its_metadata_in_the_clear_and_in_tls() {
             assert_eq!(said["first"]["echo-bin"], "AP8B/w==", "{command}: {said}");
             assert_eq!(said["last"]["end"], "one", "{command}: {said}");
             assert_eq!(said["last"]["end-bin"], "AP8B/w==", "{command}: {said}");
-            let seen = place.seen();
+            calls += 1;
+            let seen = place.seen(calls);
             let last = seen.last().unwrap();
             assert_eq!(last["path"], command["method"], "{last}");
             assert_eq!(last["host"], authority, "{last}");
             assert_eq!(last["metadata"]["echo"], "a, b", "{last}");
         }
     }
-    assert_eq!(place.seen().len(), 8);
+    assert_eq!(place.seen(8).len(), 8);
 }
 
 #[test]
@@ -148,7 +150,7 @@ fn refusals_have_the_status_that_clients_act_on() {
         weir.wait_flow(header, |record| record["http"]["status"] == flow);
     }
     // By a route of HTTP that has a time-out.
-    let slow = json!({"service": "Other", "texts": ["hang"]});
+    let slow = json!({"service": "Other", "texts": ["hang"], "metadata": {"slow": "yes"}});
     let client = client_of(&place, "slow.test");
     call(&client, slow, "DEADLINE_EXCEEDED");
     // The server is told that nobody waits any more.
@@ -191,7 +193,8 @@ fn a_call_that_the_client_gives_up_is_given_up_at_the_server() {
     let _weir = Weir::start(place.lab());
     let client = place.client();
     for method in ["Unary", "Server"] {
-        call(&client, json!({"method": method, "texts": ["hang"], "deadline": 500}), "DEADLINE_EXCEEDED");
+        // Long enough for the call to be there by then.
+        call(&client, json!({"method": method, "texts": ["hang"], "deadline": 3000}), "DEADLINE_EXCEEDED");
         until("the call to be cancelled", || {
             objects(&place.server).into_iter().find(|line| line["cancelled"] == method)
         });
@@ -215,15 +218,20 @@ fn messages_and_metadata_up_to_the_limits_and_beyond() {
     let long = "x".repeat(20_000);
     let said = call(&client, json!({"metadata": {"echo": long}}), "OK");
     assert_eq!(said["first"]["echo"], long);
-    let before = place.seen().len();
+    // The server speaks of its calls in their order.
+    let seen_of = |name: &str| {
+        until("the call to be seen", || place.seen(0).iter().position(|seen| seen["text"] == name))
+    };
+    call(&client, json!({"texts": ["before"]}), "OK");
+    let before = seen_of("before");
     // Beyond the header limits of the proxy.
     let many: serde_json::Map<String, Value> = (0..120).map(|at| (format!("m-{at}"), json!("x"))).collect();
     for metadata in [json!({"echo": "x".repeat(40_000)}), Value::Object(many)] {
         let said = call(&client, json!({"metadata": metadata}), "RESOURCE_EXHAUSTED");
         assert_eq!(said["details"], "Request header fields too large", "{said}");
     }
-    assert_eq!(place.seen().len(), before, "it went no further");
-    call(&client, json!({}), "OK");
+    call(&client, json!({"texts": ["after"]}), "OK");
+    assert_eq!(seen_of("after"), before + 1, "those went no further");
 }
 
 const SLOW: &str = r#"
@@ -234,6 +242,8 @@ spec:
   parentRefs: [{name: web}]
   hostnames: [slow.test]
   rules:
-  - timeouts: {request: 500ms}
+  - matches: [{headers: [{name: slow, value: "yes"}]}]
+    timeouts: {request: 2s}
     backendRefs: [{name: one, port: 80}]
+  - backendRefs: [{name: one, port: 80}]
 "#;

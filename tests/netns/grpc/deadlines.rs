@@ -33,18 +33,28 @@ fn a_call_without_an_answer_ends_at_its_deadline() {
     needs_lab!("node", "openssl", "npm:@grpc/grpc-js");
     let (place, endpoint) = frames(|_| None);
     let weir = Weir::start(place.lab());
-    let said = call(&place.client(), within("300m"), "DEADLINE_EXCEEDED");
+    let said = call(&place.client(), within("2000m"), "DEADLINE_EXCEEDED");
     assert_eq!(said["details"], "The deadline of the call has passed", "{said}");
-    // In nanoseconds, by one who reads every field.
+    cancelled(&endpoint, 1);
+    // In nanoseconds, by one who reads every field. A tenth of a second is as much as can be said: on a
+    // busy machine it may be over before the endpoint was asked.
     let more = [("grpc-timeout", "99999999n")];
-    let answer = raw_client(&place).ask(&fields("application/grpc", &more)).unwrap();
-    let end = (answer.status, answer.ended, answer.reset, answer.field("grpc-status"));
-    assert_eq!(end, (200, true, None, Some("4")), "{answer:?}");
-    assert_eq!(answer.field("content-length"), None, "nothing but trailers: {answer:?}");
-    let seen = cancelled(&endpoint, 2);
+    let mut calls = 1;
+    until("the endpoint to be asked", || {
+        let answer = raw_client(&place).ask(&fields("application/grpc", &more)).unwrap();
+        let end = (answer.status, answer.ended, answer.reset, answer.field("grpc-status"));
+        assert_eq!(end, (200, true, None, Some("4")), "{answer:?}");
+        assert_eq!(answer.field("content-length"), None, "nothing but trailers: {answer:?}");
+        calls += 1;
+        (endpoint.seen().len() > 1).then_some(())
+    });
+    let seen = until("the endpoint to be told", || {
+        let seen = endpoint.seen();
+        seen.iter().all(|seen| seen.reset == Some(code::CANCEL)).then_some(seen)
+    });
     let timeouts: Vec<_> = seen.iter().map(|seen| seen.field("grpc-timeout")).collect();
-    assert_eq!(timeouts, [Some("300m"), Some("99999999n")], "as the client said it");
-    assert_eq!(metric(&place, COUNTER), 2);
+    assert_eq!(timeouts[..2], [Some("2000m"), Some("99999999n")], "as the client said it");
+    assert_eq!(metric(&place, COUNTER), calls);
     assert_eq!(metric(&place, "weir_route_request_timeouts_total"), 0);
     weir.wait_flow("the deadline", |flow| flow["reason"] == "deadline_exceeded");
 }
@@ -59,10 +69,10 @@ fn a_call_with_half_an_answer_ends_at_its_deadline() {
         seen.ended.then(|| [begin(seen), pieces(seen.stream, first)].concat())
     });
     let _weir = Weir::start(place.lab());
-    let said = call(&place.client(), within("500m"), "DEADLINE_EXCEEDED");
+    let said = call(&place.client(), within("2S"), "DEADLINE_EXCEEDED");
     assert_eq!(said["texts"], json!(["first"]), "{said}");
     let mut raw = raw_client(&place);
-    let answer = raw.ask(&fields("application/grpc", &[("grpc-timeout", "500m")])).unwrap();
+    let answer = raw.ask(&fields("application/grpc", &[("grpc-timeout", "2S")])).unwrap();
     let end = (answer.ended, answer.reset, answer.field("grpc-status"));
     assert_eq!(end, (true, None, Some("4")), "{answer:?}");
     // One who takes no more of the answer is told all the same: trailers need no window.
@@ -70,7 +80,7 @@ fn a_call_with_half_an_answer_ends_at_its_deadline() {
     let mut raw = tests::h2::Client::connect_with(&place.world.frontend, (NODE_V4, 8080).into(), &settings);
     let raw = raw.as_mut().unwrap();
     raw.keeps_window();
-    let more = [("grpc-timeout", "500m"), ("long", "1")];
+    let more = [("grpc-timeout", "2S"), ("long", "1")];
     let answer = raw.ask(&fields("application/grpc", &more)).unwrap();
     let end = (answer.ended, answer.reset, answer.field("grpc-status"), answer.body.len());
     assert_eq!(end, (true, None, Some("4"), 1_000), "{answer:?}");
@@ -89,12 +99,11 @@ fn of_two_times_the_shorter_counts() {
     let (place, endpoint) = frames(|_| None);
     place.lab().write(
         "routes.yaml",
-        &http_route("timed", &["timeouts: {request: 500ms}, backendRefs: [{name: frames, port: 80}]"]),
+        &http_route("timed", &["timeouts: {request: 3s}, backendRefs: [{name: frames, port: 80}]"]),
     );
     let weir = Weir::start(place.lab());
     let client = place.client();
-    for (timeout, reason, counts) in [("10S", "route_timeout", (1, 0)), ("200m", "deadline_exceeded", (1, 1))]
-    {
+    for (timeout, reason, counts) in [("10S", "route_timeout", (1, 0)), ("2S", "deadline_exceeded", (1, 1))] {
         call(&client, within(timeout), "DEADLINE_EXCEEDED");
         weir.wait_flow(reason, |flow| flow["reason"] == reason);
         let counted = (metric(&place, "weir_route_request_timeouts_total"), metric(&place, COUNTER));
@@ -155,8 +164,9 @@ fn deadlines_are_no_failures_of_the_endpoint() {
     let (place, endpoint) = annotated_frames(&annotations, script);
     let _weir = Weir::start(place.lab());
     let client = place.client();
-    for _ in 0..5 {
-        call(&client, within("100m"), "DEADLINE_EXCEEDED");
+    for told in [(); 5].map(|()| client.tell(within("2S"))) {
+        let said = client.answer(told);
+        assert_eq!(said["code"], "DEADLINE_EXCEEDED", "{said}");
     }
     assert_eq!(metric(&place, "weir_endpoint_ejections_total"), 0);
     let answered = json!({"service": "Other", "metadata": {"grpc-timeout": "10S", "answer": "1"}});
@@ -168,14 +178,14 @@ fn deadlines_are_no_failures_of_the_endpoint() {
 fn no_try_begins_after_the_deadline() {
     needs_lab!("node", "openssl", "npm:@grpc/grpc-js");
     let (place, endpoint) = frames(|_| None);
-    let rule = "timeouts: {backendRequest: 300ms}, retry: {attempts: 50, backoff: 10ms}, \
+    let rule = "timeouts: {backendRequest: 1s}, retry: {attempts: 50, backoff: 10ms}, \
                 backendRefs: [{name: frames, port: 80}]";
     place.lab().write("routes.yaml", &http_route("retried", &[rule]));
     let _weir = Weir::start(place.lab());
-    call(&place.client(), within("1S"), "DEADLINE_EXCEEDED");
-    let tries = endpoint.seen().len();
-    // 300 ms and 10 ms and what a busy machine adds: at most four fit into one second.
+    call(&place.client(), within("4S"), "DEADLINE_EXCEEDED");
+    let tries = metric(&place, "weir_route_try_timeouts_total") + metric(&place, COUNTER);
+    // A second and 10 ms and what a busy machine adds: at most four fit into four seconds.
     assert!((2..=4).contains(&tries), "{tries} tries");
-    cancelled(&endpoint, tries);
-    assert_eq!(metric(&place, "weir_route_try_timeouts_total") + metric(&place, COUNTER), tries as u64);
+    let seen = cancelled(&endpoint, tries.try_into().unwrap());
+    assert_eq!(seen.len() as u64, tries);
 }

@@ -32,7 +32,7 @@ fn each_call_is_judged_by_its_path_from_pod_to_pod() {
     place.lab().write("policy.yaml", &unary_and_both());
     let weir = Weir::start(place.lab());
     judged(&client(&place.world.frontend, place.world.api.at(PORT)));
-    let seen: Vec<Value> = place.seen().into_iter().map(|seen| seen["path"].clone()).collect();
+    let seen: Vec<Value> = place.seen(3).into_iter().map(|seen| seen["path"].clone()).collect();
     assert_eq!(seen, ["Unary", "Both", "Unary"], "what is denied never arrives");
     let flow = weir.wait_flow("a refusal", |flow| flow["http"]["path"] == "/test.v1.Other/Unary");
     assert_eq!((&flow["verdict"], &flow["http"]["status"]), (&json!("DENIED"), &json!(403)));

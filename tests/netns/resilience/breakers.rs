@@ -39,7 +39,8 @@ fn requests_of_a_service_are_bounded_whatever_they_came_by() {
     assert_eq!(rejected(&fleet, "requests"), 2);
     let overloaded =
         "weir_service_requests_overloaded_total{namespace=\"default\",service=\"s\",port=\"80\"}";
-    assert_eq!(fleet.metric(overloaded), 2);
+    // Counted with the flow record, which comes after the answer.
+    until("both to be counted", || (fleet.metric(overloaded) == 2).then_some(()));
     for server in [&server, &other] {
         server.release();
     }
@@ -85,7 +86,8 @@ fn connections_are_bounded_and_so_many_requests_wait_for_one() {
             fleet("s", &world.api, &[81], &[(bound, "1"), ("max-pending-requests", "2")]),
             route("r", &[RULE]),
         ];
-        let fleet = Fleet::start(world, &objects);
+        // Whoever waits is told, however long this takes.
+        let fleet = Fleet::start_with(world, &objects, &["--limit", "pending_timeout=60s"]);
         let first = fleet.ask("/first");
         until("the first to be under way", || (server.under_way() == 1).then_some(()));
         let mut waiting = [fleet.ask("/second"), fleet.ask("/third")];
@@ -151,7 +153,8 @@ fn requests_that_wait_for_a_shared_connection_are_bounded_too() {
     let silent = endpoint(&world, 81, Act::Hold);
     let bounded = [("max-pending-requests", "2")];
     let objects = [h2c(&fleet("s", &world.api, &[81], &bounded)), route("r", &[RULE])];
-    let fleet = Fleet::start(world, &objects);
+    // Long enough that all have asked before the first gives up.
+    let fleet = Fleet::start_with(world, &objects, &["--limit", "connect_timeout=6s"]);
     // It has the connection, and waits for its answer alone.
     let _first = fleet.ask("/first");
     until("the connection", || (silent.under_way() == 1).then_some(()));

@@ -7,6 +7,7 @@ use tests::client::{Client, curl};
 use tests::lab::NODE_V4;
 use tests::{Weir, until};
 
+use super::is_gone;
 use crate::world::{GET_PUBLIC, World};
 
 /// What is done to the text of a file.
@@ -103,16 +104,19 @@ fn a_change_beside_what_is_bad_counts_after_a_restart() {
     weir.wait_revision(before);
     world.lab.write("policy.yaml", "a: [b");
     wait_problem(&weir, "policy.yaml", "not YAML");
-    for round in ["after a restart", "after a crash"] {
+    let check = |when: &str| {
         let mut client = Client::connect(&world.frontend, world.api.at(80)).unwrap();
         for (path, status) in [("/second", 200), ("/public", 403)] {
-            assert_eq!(client.get(path).unwrap().status, status, "{path} before {round}");
+            assert_eq!(client.get(path).unwrap().status, status, "{path} {when}");
         }
-        match round {
-            "after a restart" => drop(weir.restart()),
-            _ => weir.crash_proxy(),
-        }
-    }
+    };
+    check("at first");
+    let old = weir.proxy().unwrap();
+    weir.restart();
+    until("the old proxy to be gone", || is_gone(old));
+    check("after a restart");
+    weir.crash_proxy();
+    check("after a crash");
 }
 
 #[test]

@@ -135,7 +135,9 @@ fn a_secret_of_no_use_is_named_and_the_last_good_one_is_shown() {
             assert_eq!(shows(&text, "bad.test"), !is_gone, "{what}: {process}: {text}");
             assert_eq!(text.contains("has read 0 bytes"), is_gone, "{what}: {process}: {text}");
             if process == "this process" {
+                let old = weir.proxy().unwrap();
                 weir.restart();
+                until("the old proxy to be gone", || crate::restart::is_gone(old));
             }
         }
         assert_eq!(get(&world.frontend, "good.test", &authority.certificate, &[]).0, 200, "{what}");
@@ -244,6 +246,7 @@ fn a_certificate_that_expires_meanwhile_is_said() {
     let warnings =
         |what: &str| weir.log().lines().filter(|l| l.contains(" WARN ") && l.contains(what)).count();
     let once = [&expired, &said("short", "expires within a day"), &said("week", "expires within 7 days")];
+    until("a line for each", || once.iter().all(|what| warnings(what) > 0).then_some(()));
     assert_eq!(once.map(|what| warnings(what)), [1, 1, 1], "{}", weir.log());
     assert!(shows(&handshake(&world.frontend, "short.test", &[]), "short.test"));
     assert_eq!(get(&world.frontend, "short.test", &authority.certificate, &[]).0, 0, "curl refuses it");

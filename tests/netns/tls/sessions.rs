@@ -3,6 +3,7 @@
 use tests::{Authority, Weir, until};
 
 use super::{handshake, https, metrics, series, world_with};
+use crate::restart::is_gone;
 use crate::world::World;
 
 /// The world with HTTPS for `a.test` and `b.test`, each with a certificate of its own.
@@ -78,7 +79,9 @@ fn a_successor_makes_sessions_of_its_own() {
         let file = world.lab.folder().join(format!("session{version}")).to_string_lossy().into_owned();
         ask(&world, "a.test", version, &["-sess_out", &file]);
         assert!(ask(&world, "a.test", version, &["-sess_in", &file]).contains("Reused, "), "{version}");
+        let old = weir.proxy().unwrap();
         weir.restart();
+        until("the old proxy to be gone", || is_gone(old));
         assert!(ask(&world, "a.test", version, &["-sess_in", &file]).contains("New, "), "{version}");
         ask(&world, "a.test", version, &["-sess_out", &file]);
         assert!(ask(&world, "a.test", version, &["-sess_in", &file]).contains("Reused, "), "{version}");

@@ -20,6 +20,7 @@ fn connect_makes_a_tunnel_where_a_route_names_it() {
     place.world.lab.write("connect.yaml", CONNECT);
     weir.wait_revision(before);
     assert_eq!(get(), (200, "ws\n".to_owned()));
+    until("the server to have said so", || (seen("/plain") > 0).then_some(()));
     assert_eq!(seen("/plain"), 1);
     let connects = objects(&place.server).into_iter().filter(|line| line["connect"] == "inside.test:80");
     assert_eq!(connects.count(), 1, "the endpoint is asked for it");
@@ -85,8 +86,12 @@ fn an_endpoint_of_http2_is_asked_by_extended_connect() {
         assert_eq!(said["opened"], Value::Null, "{by}: {said}");
         assert!(by == "built-in" || said["status"] == 502, "{by}: {said}");
     }
-    let asked: Vec<Value> = objects(&server).into_iter().filter(|line| line["headers"].is_object()).collect();
-    assert_eq!(asked.len(), clients(&client).len());
+    let asked = || -> Vec<Value> {
+        objects(&server).into_iter().filter(|line| line["headers"].is_object()).collect()
+    };
+    let count = clients(&client).len();
+    let asked = until("the server to have said so", || Some(asked()).filter(|asked| asked.len() >= count));
+    assert_eq!(asked.len(), count);
     for line in asked {
         let headers = &line["headers"];
         assert_eq!((&headers[":method"], &headers[":protocol"]), (&json!("CONNECT"), &json!("websocket")));

@@ -158,16 +158,18 @@ impl Open<'_> {
             kind::GOAWAY => lock(&self.shared.goodbyes).push(given.code()),
             kind::HEADERS | kind::CONTINUATION => {
                 let Some((fields, end)) = self.blocks.take(given)? else { return Ok(Vec::new()) };
-                if self.note(id, |_| {}).is_none() {
-                    let new = Seen { connection: self.connection, stream: id, ..Seen::default() };
-                    lock(&self.shared.seen).push(new);
-                }
                 let noted = self.note(id, |seen| {
-                    let list = if seen.fields.is_empty() { &mut seen.fields } else { &mut seen.trailers };
-                    *list = fields;
+                    seen.trailers.clone_from(&fields);
                     seen.ended = end;
                 });
-                return Ok(self.answer(noted));
+                // Seen with its fields or not at all.
+                let noted = noted.unwrap_or_else(|| {
+                    let connection = self.connection;
+                    let new = Seen { connection, stream: id, fields, ended: end, ..Seen::default() };
+                    lock(&self.shared.seen).push(new.clone());
+                    new
+                });
+                return Ok(self.answer(Some(noted)));
             }
             kind::DATA => {
                 let length = u32::try_from(given.payload.len()).map_err(io::Error::other)?;

@@ -152,8 +152,10 @@ async fn one(shared: Arc<Shared>, way: Way, connection: &mut Connection, seed: u
     true
 }
 
-/// How long a proxy that drains keeps a connection without a request (`drain_idle`), nearly.
-const PAUSE: Duration = Duration::from_millis(900);
+/// How long a proxy that drains keeps a connection without a request (`drain_idle`).
+pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(4);
+/// Nearly as long: on a busy machine a request may come much later than its client looked at the clock.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug)]

@@ -5,6 +5,7 @@
 //! version is an error, never repaired.
 
 mod from_text;
+mod list;
 mod request;
 mod response;
 mod websocket;
@@ -12,6 +13,7 @@ mod websocket;
 use std::fmt;
 
 pub use from_text::{RequestFields, ResponseFields, trailer_fields};
+pub use list::RequestList;
 pub use request::request_text;
 pub use response::response_text;
 pub use websocket::websocket_accept;

@@ -57,8 +57,8 @@ pub struct RequestHead<'b, 'h> {
     /// `Host`, if there is one.
     pub(super) host_at: FieldSet,
     /// `Content-Length` and `Transfer-Encoding`.
-    pub(super) framing_at: FieldSet,
-    pub(super) raw: &'b [u8],
+    pub(crate) framing_at: FieldSet,
+    pub(crate) raw: &'b [u8],
 }
 
 impl<'b> RequestHead<'b, '_> {
@@ -271,7 +271,7 @@ fn authority<'b>(target: &Target<'b>, scan: &Scan<'b>, version: Version) -> Resu
 
 /// Whether this is `host` or `host:port`, the host a name, an IPv4 or a bracketed IPv6 address. No user, no
 /// percent-encoding, and no comma, which a joined list of hosts would have.
-pub(super) fn is_authority(authority: &str) -> bool {
+pub(crate) fn is_authority(authority: &str) -> bool {
     let bytes = authority.as_bytes();
     let port_at = if bytes.first() == Some(&b'[') {
         let Some(end) = memchr::memchr(b']', bytes) else { return false };

@@ -43,7 +43,7 @@ pub struct ResponseHead<'b, 'h> {
     /// Fields that end at this hop. Not forwarded.
     pub hop_by_hop: FieldSet,
     /// `Content-Length` and `Transfer-Encoding`.
-    pub(super) framing_at: FieldSet,
+    pub(crate) framing_at: FieldSet,
     pub(super) raw: &'b [u8],
 }
 
@@ -52,6 +52,16 @@ impl ResponseHead<'_, '_> {
     #[must_use]
     pub fn is_interim(&self) -> bool {
         self.status < 200 && self.status != 101
+    }
+
+    /// What `Content-Length` says of it where it is passed on. 304 and answers to HEAD have the length of a body that
+    /// does not follow; 1xx and 204 must not, nor tunnels (RFC 9110 §8.6).
+    pub(crate) fn said_length(&self) -> Option<u64> {
+        match self.framing {
+            Framing::Length(length) => Some(length),
+            Framing::None if self.status >= 200 && self.status != 204 && !self.tunnel => self.content_length,
+            _ => None,
+        }
     }
 
     /// How the body must be framed for a client of this version: HTTP/1.0 knows no chunked coding, so the

@@ -140,10 +140,7 @@ pub fn response<'f>(
     }
     copy(out, head.raw, head.headers, head.hop_by_hop | head.framing_at | edits.removed);
     let sent = head.framing_for(edits.client);
-    match (sent, head.content_length) {
-        (Framing::None, Some(length)) if may_have_length(head) => framing(out, Framing::Length(length)),
-        _ => framing(out, sent),
-    }
+    framing(out, head.said_length().map_or(sent, Framing::Length));
     match head.upgrade {
         Some(upgrade) => switch(out, upgrade),
         None if head.tunnel || head.is_interim() => {}
@@ -180,12 +177,6 @@ pub fn reply<'f>(
         out.extend_from_slice(reply.body);
     }
     Ok(())
-}
-
-/// 304 and answers to HEAD say the length of a body that does not follow; 1xx and 204 must not, nor
-/// tunnels (RFC 9110 §8.6).
-fn may_have_length(head: &ResponseHead<'_, '_>) -> bool {
-    head.status >= 200 && head.status != 204 && !head.tunnel
 }
 
 /// Copies the received lines in runs, those of `omitted` left out.
@@ -253,19 +244,8 @@ fn line(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(b"\r\n");
 }
 
-fn decimal(out: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [b'0'; 20];
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        let digit = (number % 10) as u8;
-        digits[at] += digit;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+fn decimal(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn is_writable_target(target: &str) -> bool {

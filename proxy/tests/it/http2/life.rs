@@ -139,8 +139,7 @@ fn a_connection_without_requests_is_closed() {
     let backend = Backend::echo("one");
     let world = Plan::new(&[backend.address]).limits(|l| l.idle_timeout = Duration::from_millis(150)).start();
     let mut stream = TcpStream::connect(world.gateway).unwrap();
-    stream.write_all(PREFACE).unwrap();
-    stream.write_all(&frame(4, 0, 0, &[])).unwrap();
+    stream.write_all(&[PREFACE, &frame(4, 0, 0, &[])].concat()).unwrap();
     assert_eq!(goaway_code(&mut stream), Some(0));
     assert_eq!(world.proxy().stats().limit_idle_timeout, 1);
 }
@@ -212,8 +211,9 @@ fn a_policy_change_ends_the_streams_that_it_forbids() {
 fn a_client_that_takes_nothing_of_an_answer_is_not_waited_for() {
     let body = "x".repeat(200_000);
     let backend = Backend::always(crate::backend::respond(200, &body));
+    // Time enough for the endpoint to answer, also on a busy machine.
     let mut world =
-        Plan::new(&[backend.address]).limits(|l| l.stall_timeout = Duration::from_millis(300)).start();
+        Plan::new(&[backend.address]).limits(|l| l.stall_timeout = Duration::from_secs(3)).start();
     block_on(async {
         let mut client = connect(world.gateway).await.ready().await.unwrap();
         let (response, _) = client.send_request(request("GET", "/").body(()).unwrap(), true).unwrap();

@@ -158,19 +158,23 @@ fn what_is_no_tls_is_closed() {
 #[test]
 fn a_slow_handshake_is_closed() {
     let ca = Ca::new();
-    let plan = Plan::new(&[]).limits(|limits| limits.handshake_timeout = Duration::from_millis(200));
+    // So long that what is sent is there by then, also on a busy machine.
+    let plan = Plan::new(&[]).limits(|limits| limits.handshake_timeout = Duration::from_secs(3));
     let mut world = world(&plan, vec![https("", &ca.server(&["a.example"]), 0)]);
     let hello: &[u8] = include_bytes!("../../../codec/fuzz/seeds/tls/openssl");
     // Silent, with half of the first message, and with nothing behind it.
-    for (at, end) in [0, 100, hello.len()].into_iter().enumerate() {
+    let peers = [0, 100, hello.len()].map(|end| {
         let mut peer = Peer::connect(world.gateway);
         peer.stream.write_all(&hello[..end]).unwrap();
+        (end, peer)
+    });
+    for (end, mut peer) in peers {
         let mut answer = Vec::new();
         drop(peer.stream.read_to_end(&mut answer));
         assert_eq!(answer.is_empty(), end < hello.len(), "{end}");
         assert_eq!(world.flow().reason, FlowReason::ClientTimeout, "{end}");
-        assert_eq!(world.proxy().stats().limit_handshake_timeout, at as u64 + 1);
     }
+    assert_eq!(world.proxy().stats().limit_handshake_timeout, 3);
 }
 
 #[test]

@@ -6,18 +6,18 @@ use super::response::digits;
 use super::{Unsayable, each_line};
 use crate::h2::Encoding;
 use crate::http1::write::{RequestEdits, is_addable};
-use crate::http1::{FieldSet, Header, RequestHead, ResponseHead};
+use crate::http1::{FieldSet, Framing, Header, RequestHead, ResponseHead, is_authority};
 
 /// A request head that can be said in HTTP/2, with what changes on its way.
 #[derive(Debug)]
 pub struct RequestFields<'a, A> {
-    head: &'a RequestHead<'a, 'a>,
-    method: &'a str,
+    pub(super) head: &'a RequestHead<'a, 'a>,
+    pub(super) method: &'a str,
     scheme: &'a str,
     authority: &'a str,
     /// `None`: a plain CONNECT.
-    path: Option<Cow<'a, str>>,
-    upgrade: bool,
+    pub(super) path: Option<Cow<'a, str>>,
+    pub(super) upgrade: bool,
     removed: FieldSet,
     added: A,
 }
@@ -26,7 +26,8 @@ impl<'a, A: Iterator<Item = (&'a str, &'a [u8])> + Clone> RequestFields<'a, A> {
     /// Checks the head. `scheme` is `http` or `https`, of the connection it goes out on; `extended_connect`:
     /// the peer takes websocket ([`crate::h2::Connection::extended_connect`]).
     ///
-    /// Fields that end at this hop stay behind; `te: trailers` is always said, as the proxy takes trailers.
+    /// Fields that end at this hop stay behind, `content-length` is written anew from the framing, and `te: trailers` is
+    /// always said, as the proxy takes trailers.
     ///
     /// # Errors
     /// What HTTP/2 cannot say.
@@ -43,7 +44,7 @@ impl<'a, A: Iterator<Item = (&'a str, &'a [u8])> + Clone> RequestFields<'a, A> {
         }
         let plain_connect = head.method == "CONNECT";
         let authority = edits.authority.unwrap_or(head.authority);
-        if authority.is_empty() || !authority.bytes().all(|b| b.is_ascii_graphic()) {
+        if authority.is_empty() || !edits.authority.is_none_or(is_authority) {
             return Err(Unsayable::Authority);
         }
         let target = edits.target.unwrap_or(head.path);
@@ -63,31 +64,37 @@ impl<'a, A: Iterator<Item = (&'a str, &'a [u8])> + Clone> RequestFields<'a, A> {
             authority,
             path: (!plain_connect).then_some(path),
             upgrade,
-            removed: head.hop_by_hop | edits.removed,
+            removed: head.hop_by_hop | head.framing_at | edits.removed,
             added,
         })
     }
 
     /// Writes the list.
     pub fn encode(&self, to: &mut Encoding<'_>) {
-        to.field(b":method", self.method.as_bytes());
+        self.each(&mut |name, value| to.field(name, value));
+    }
+
+    /// Gives the fields in the order in which they are sent.
+    pub(super) fn each(&self, put: &mut impl FnMut(&[u8], &[u8])) {
+        put(b":method", self.method.as_bytes());
         if let Some(path) = &self.path {
-            to.field(b":scheme", self.scheme.as_bytes());
-            to.field(b":authority", self.authority.as_bytes());
-            to.field(b":path", path.as_bytes());
+            put(b":scheme", self.scheme.as_bytes());
+            put(b":authority", self.authority.as_bytes());
+            put(b":path", path.as_bytes());
         } else {
-            to.field(b":authority", self.authority.as_bytes());
+            put(b":authority", self.authority.as_bytes());
         }
         if self.upgrade {
-            to.field(b":protocol", b"websocket");
+            put(b":protocol", b"websocket");
         }
-        regular(self.head.headers, self.removed, to, |name| match name.len() {
+        regular(self.head.headers, self.removed, put, |name| match name.len() {
             4 => name.eq_ignore_ascii_case("host"),
-            17 if self.upgrade => is_framing(name) || name.eq_ignore_ascii_case("sec-websocket-key"),
-            _ => is_framing(name),
+            17 if self.upgrade => name.eq_ignore_ascii_case("sec-websocket-key"),
+            _ => false,
         });
-        to.field(b"te", b"trailers");
-        added(&self.added, to);
+        length((!self.upgrade).then_some(self.head.framing), put);
+        put(b"te", b"trailers");
+        added(&self.added, put);
     }
 }
 
@@ -96,12 +103,14 @@ impl<'a, A: Iterator<Item = (&'a str, &'a [u8])> + Clone> RequestFields<'a, A> {
 pub struct ResponseFields<'a, A> {
     head: &'a ResponseHead<'a, 'a>,
     status: u16,
+    length: Option<u64>,
     removed: FieldSet,
     added: A,
 }
 
 impl<'a, A: Iterator<Item = (&'a str, &'a [u8])> + Clone> ResponseFields<'a, A> {
-    /// Checks the head. A 101 that switches to websocket becomes the 200 of an extended CONNECT.
+    /// Checks the head. A 101 that switches to websocket becomes the 200 of an extended CONNECT. Fields that end at this
+    /// hop or are `removed` stay behind; `content-length` is written anew from the framing.
     ///
     /// # Errors
     /// What HTTP/2 cannot say.
@@ -114,21 +123,26 @@ impl<'a, A: Iterator<Item = (&'a str, &'a [u8])> + Clone> ResponseFields<'a, A> 
         if !added.clone().all(|(name, value)| is_addable(name, value)) {
             return Err(Unsayable::Field);
         }
-        Ok(Self { head, status, removed: head.hop_by_hop | removed, added })
+        let removed = head.hop_by_hop | head.framing_at | removed;
+        Ok(Self { head, status, length: head.said_length(), removed, added })
+    }
+
+    /// The same without `content-length`: of what is all head in HTTP/2, and no message with an empty body.
+    #[must_use]
+    pub fn without_length(self) -> Self {
+        Self { length: None, ..self }
     }
 
     /// Writes the list.
     pub fn encode(&self, to: &mut Encoding<'_>) {
-        to.field(b":status", &digits(self.status));
-        // RFC 9110 §8.6: no length where no body can be, nor in a tunnel.
-        let no_length = self.head.status < 200 || self.head.status == 204 || self.head.tunnel;
+        let put = &mut |name: &[u8], value: &[u8]| to.field(name, value);
+        put(b":status", &digits(self.status));
         let upgraded = self.head.upgrade.is_some();
-        regular(self.head.headers, self.removed, to, |name| match name.len() {
-            14 if no_length => name.eq_ignore_ascii_case("content-length"),
-            20 if upgraded => name.eq_ignore_ascii_case("sec-websocket-accept"),
-            _ => is_framing(name),
+        regular(self.head.headers, self.removed, put, |name| {
+            upgraded && name.eq_ignore_ascii_case("sec-websocket-accept")
         });
-        added(&self.added, to);
+        length(self.length.map(Framing::Length), put);
+        added(&self.added, put);
     }
 }
 
@@ -143,23 +157,28 @@ pub fn trailer_fields(lines: &[u8], to: &mut Encoding<'_>) {
 fn regular(
     headers: &[Header<'_>],
     removed: FieldSet,
-    to: &mut Encoding<'_>,
+    put: &mut impl FnMut(&[u8], &[u8]),
     left_out: impl Fn(&str) -> bool,
 ) {
     for (index, header) in headers.iter().enumerate() {
         if !removed.contains(index) && !left_out(header.name) {
-            to.field(header.name.as_bytes(), header.value);
+            put(header.name.as_bytes(), header.value);
         }
     }
 }
 
-fn added<'f>(added: &(impl Iterator<Item = (&'f str, &'f [u8])> + Clone), to: &mut Encoding<'_>) {
-    for (name, value) in added.clone() {
-        to.field(name.as_bytes(), value.trim_ascii());
+/// HTTP/2 frames its messages itself; `content-length` stays.
+fn length(framing: Option<Framing>, put: &mut impl FnMut(&[u8], &[u8])) {
+    if let Some(Framing::Length(length)) = framing {
+        put(b"content-length", itoa::Buffer::new().format(length).as_bytes());
     }
 }
 
-/// HTTP/2 frames its messages itself; `content-length` stays.
-fn is_framing(name: &str) -> bool {
-    name.len() == 17 && name.eq_ignore_ascii_case("transfer-encoding")
+fn added<'f>(
+    added: &(impl Iterator<Item = (&'f str, &'f [u8])> + Clone),
+    put: &mut impl FnMut(&[u8], &[u8]),
+) {
+    for (name, value) in added.clone() {
+        put(name.as_bytes(), value.trim_ascii());
+    }
 }
