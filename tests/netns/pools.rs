@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use tests::client::curl;
+use tests::h2::{self, Endpoint, Seen, code, kind};
 use tests::lab::NODE_V4;
 use tests::{Act, Faulty, Pooled, peer, until};
 
@@ -173,13 +174,33 @@ fn goaway_in_the_middle_of_a_load_fails_no_request() {
 /// endpoint takes others, its turn comes.
 #[test]
 fn goaway_to_many_streams_at_once_fails_no_request() {
-    needs_lab!("node", "h2load");
+    needs_lab!("h2load");
     for (streams, goaway) in [(40, 200), (100, 100), (100, 20)] {
-        let (fleet, mut server) = http2(&format!(r#"{{"streams": {streams}, "goaway": {goaway}}}"#), &[]);
+        let last = 2 * goaway - 1;
+        let (fleet, server) = leaving(streams, last);
         load(&fleet, &["-c", "10", "-m", "40"], 3000);
-        let report = server.report();
-        assert_eq!(report.requests, 3000, "each was taken once: {report:?}");
+        let (taken, left_out): (Vec<_>, Vec<_>) =
+            server.seen().into_iter().partition(|seen| seen.stream <= last);
+        assert_eq!(taken.len(), 3000, "each was taken once");
+        assert!(!left_out.is_empty(), "{streams} {goaway}: none had to be tried again");
     }
+}
+
+/// Service `s` over an HTTP/2 endpoint with so many streams at a time, and GOAWAY at this stream: what comes behind it
+/// is not looked at. It is made of frames, as Node's server does not survive this.
+fn leaving(streams: u32, last: u32) -> (Fleet, Endpoint) {
+    const MAX_CONCURRENT_STREAMS: u16 = 3;
+    let world = World::new();
+    let script = move |seen: &Seen| {
+        let goodbye =
+            || h2::frame(kind::GOAWAY, 0, 0, &[last, code::NO_ERROR].map(u32::to_be_bytes).concat());
+        let goodbye = if seen.stream == last { goodbye() } else { Vec::new() };
+        (seen.ended && seen.stream <= last).then(|| [goodbye, Endpoint::answer(seen, b"s")].concat())
+    };
+    let settings = [(MAX_CONCURRENT_STREAMS, streams)];
+    let server = Endpoint::with(&world.api.ns, world.api.at(81), &settings, script);
+    let service = h2c(&fleet("s", &world.api, &[81], &[]));
+    (Fleet::start(world, &[service, route("r", &[RULE])]), server)
 }
 
 /// What is under way when GOAWAY comes is finished, and what comes after takes another connection.
