@@ -7,7 +7,7 @@ use rustix::mm::{Advice, madvise};
 
 /// Unmaps the program's own text: start-up goes through much of it (the command line, YAML, every Kubernetes type), and
 /// serving through little. What runs on is mapped again as it is reached, from the page cache, which the kernel
-/// may now use for others. To be called once, when a process has settled.
+/// may now use for others. To be called when a process has settled.
 pub(crate) fn unmap_text() {
     // Not being told of its mappings, as without /proc, a process keeps what it has.
     let Some(text) = std::fs::read_to_string("/proc/self/maps").ok().and_then(|maps| text_of(&maps)) else {
